@@ -1,0 +1,190 @@
+"""The append-only journal: one record for every business act, written in the transaction of its effect.
+
+One log, many readers, each with its own cursor (audit trail, ERP outbox, alerts, live screens). The database refuses UPDATE and DELETE on it
+(triggers, see mes_server/migrations). Soon after commit it is sealed: h(i) = SHA-256(h(i-1) || canonical JSON of record i), in a table of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from mes_server.kit.db import BIG_ID, MILLIS, Base
+
+GENESIS = "0" * 64
+
+
+class JournalRecord(Base):
+    """`subject` names what it is about, e.g. "operation:WO-1001/20"; `payload` and `answer` are JSON text."""
+
+    __tablename__ = "journal"
+
+    seq: Mapped[int] = mapped_column(BIG_ID, primary_key=True, autoincrement=True)
+    event_id: Mapped[str] = mapped_column(sa.String(36), unique=True)
+    type: Mapped[str] = mapped_column(sa.String(60), index=True)
+    subject: Mapped[str] = mapped_column(sa.String(160), index=True)
+    occurred_ms: Mapped[int] = mapped_column(MILLIS, index=True)
+    recorded_ms: Mapped[int] = mapped_column(MILLIS)
+    person: Mapped[str | None] = mapped_column(sa.String(40))
+    device: Mapped[str | None] = mapped_column(sa.String(64))
+    body_hash: Mapped[str] = mapped_column(sa.String(64))
+    payload: Mapped[str] = mapped_column(sa.Text)
+    answer: Mapped[str] = mapped_column(sa.Text)
+
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+
+class JournalSeal(Base):
+    """One link of the chain; kept apart so that the journal itself is never updated."""
+
+    __tablename__ = "journal_seal"
+
+    seq: Mapped[int] = mapped_column(BIG_ID, primary_key=True, autoincrement=False)
+    hash: Mapped[str] = mapped_column(sa.String(64))
+
+
+class JournalCursor(Base):
+    """How far one reader of the journal has come."""
+
+    __tablename__ = "journal_cursor"
+
+    reader: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    seq: Mapped[int] = mapped_column(BIG_ID)
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What the journal holds of an event id."""
+
+    seq: int
+    body_hash: str
+    answer: str
+
+
+_TABLE = JournalRecord.__table__
+_FIND = sa.select(_TABLE.c.seq, _TABLE.c.body_hash, _TABLE.c.answer).where(_TABLE.c.event_id == sa.bindparam("event_id"))
+
+
+def find(session: Session, event_id: str) -> Prior | None:
+    row = session.execute(_FIND, {"event_id": event_id}).one_or_none()
+    return None if row is None else Prior(row.seq, row.body_hash, row.answer)
+
+
+def append(
+    session: Session,
+    *,
+    event_id: str,
+    type: str,
+    subject: str,
+    occurred_ms: int,
+    recorded_ms: int,
+    person: str | None,
+    device: str | None,
+    payload: str,
+    answer: str = "{}",
+    body_hash: str | None = None,
+) -> int:
+    """Appends one record and returns its seq. The caller (kit.acts, or an ingest transaction) commits."""
+    row = {
+        "event_id": event_id,
+        "type": type,
+        "subject": subject,
+        "occurred_ms": occurred_ms,
+        "recorded_ms": recorded_ms,
+        "person": person,
+        "device": device,
+        "payload": payload,
+        "answer": answer,
+        "body_hash": body_hash if body_hash is not None else hashlib.sha256(payload.encode()).hexdigest(),
+    }
+    return int(session.execute(sa.insert(JournalRecord).returning(_TABLE.c.seq), row).scalar_one())
+
+
+def canonical(record: sa.Row[Any] | JournalRecord) -> bytes:
+    """The bytes that are sealed: JSON with sorted keys, no spaces, every column but none of the chain's."""
+    fields = ("seq", "event_id", "type", "subject", "occurred_ms", "recorded_ms", "person", "device", "body_hash", "payload", "answer")
+    return json.dumps({name: getattr(record, name) for name in fields}, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def link(previous: str, record: sa.Row[Any] | JournalRecord) -> str:
+    return hashlib.sha256(previous.encode() + canonical(record)).hexdigest()
+
+
+def seal_pending(session: Session, *, batch_max: int = 5_000) -> int:
+    """Seals up to `batch_max` records after the last sealed one; returns how many. Called in the writer."""
+    last = session.execute(sa.select(JournalSeal.seq, JournalSeal.hash).order_by(JournalSeal.seq.desc()).limit(1)).one_or_none()
+    previous, after = (last.hash, last.seq) if last else (GENESIS, 0)
+    seals: list[dict[str, object]] = []
+    for record in session.execute(sa.select(_TABLE).where(_TABLE.c.seq > after).order_by(_TABLE.c.seq).limit(batch_max)):
+        previous = link(previous, record)
+        seals.append({"seq": record.seq, "hash": previous})
+    if seals:
+        session.execute(sa.insert(JournalSeal), seals)
+    return len(seals)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Outcome of `verify`: `bad_seq` is the first record that does not fit its seal (None: all fit)."""
+
+    sealed: int
+    unsealed: int
+    bad_seq: int | None
+    why: str
+    head: str
+
+
+def verify(session: Session, *, chunk: int = 10_000) -> Verdict:
+    """Walks the whole chain. A changed, missing or inserted record, or a changed seal, is named by its seq."""
+    previous, checked, after = GENESIS, 0, 0
+    while True:
+        rows: Sequence[sa.Row[Any]] = session.execute(
+            sa.select(_TABLE, JournalSeal.hash.label("seal"), JournalSeal.seq.label("seal_seq"))
+            .join(JournalSeal, JournalSeal.seq == _TABLE.c.seq, isouter=True)
+            .where(_TABLE.c.seq > after)
+            .order_by(_TABLE.c.seq)
+            .limit(chunk)
+        ).all()
+        for row in rows:
+            if row.seal is None:
+                return _end(session, checked, previous, row.seq)
+            expected = link(previous, row)
+            if expected != row.seal:
+                return Verdict(checked, 0, row.seq, "the record does not fit its seal", previous)
+            previous, checked, after = expected, checked + 1, row.seq
+        if len(rows) < chunk:
+            return _end(session, checked, previous, after + 1)
+
+
+def _end(session: Session, checked: int, head: str, first_unsealed: int) -> Verdict:
+    orphan = session.execute(sa.select(sa.func.min(JournalSeal.seq)).where(~sa.exists().where(_TABLE.c.seq == JournalSeal.seq))).scalar_one_or_none()
+    if orphan is not None:
+        return Verdict(checked, 0, orphan, "the record is missing but its seal is there", head)
+    late = session.execute(sa.select(sa.func.min(JournalSeal.seq)).where(JournalSeal.seq >= first_unsealed)).scalar_one_or_none()
+    if late is not None:
+        return Verdict(checked, 0, first_unsealed, "the record has no seal although a later one has", head)
+    unsealed = session.execute(sa.select(sa.func.count()).select_from(_TABLE).where(_TABLE.c.seq >= first_unsealed)).scalar_one()
+    return Verdict(checked, int(unsealed), None, "", head)
+
+
+def read_after(session: Session, seq: int, *, types: Iterable[str] | None = None, limit: int = 500) -> Sequence[sa.Row[Any]]:
+    """Records after `seq`, oldest first: what a reader with a cursor calls."""
+    query = sa.select(_TABLE).where(_TABLE.c.seq > seq).order_by(_TABLE.c.seq).limit(limit)
+    if types is not None:
+        query = query.where(_TABLE.c.type.in_(list(types)))
+    return session.execute(query).all()
+
+
+def cursor(session: Session, reader: str) -> int:
+    return int(session.execute(sa.select(JournalCursor.seq).where(JournalCursor.reader == reader)).scalar_one_or_none() or 0)
+
+
+def move_cursor(session: Session, reader: str, seq: int) -> None:
+    if session.execute(sa.update(JournalCursor).where(JournalCursor.reader == reader).values(seq=seq)).rowcount == 0:  # type: ignore[attr-defined]
+        session.execute(sa.insert(JournalCursor).values(reader=reader, seq=seq))
