@@ -1,0 +1,153 @@
+"""What every route needs: who asks (deny by default), the kit, problem+json in the person's language, cursor pages.
+
+Knows no slice: the composition root puts `Kit` and an `Authenticate` function into app.state.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+from zoneinfo import ZoneInfo
+
+from fastapi import Depends, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from edge_agent.contract.clock import Clock
+from mes_server.kit.actor import Actor
+from mes_server.kit.acts import Acts
+from mes_server.kit.db import Database
+from mes_server.kit.errors import Forbidden, Lang, MesError, Overloaded, Refused
+from mes_server.kit.live import Live
+
+T = TypeVar("T")
+Authenticate = Callable[[Request], Awaitable[Actor]]  # raises NotSignedIn
+
+
+@dataclass(frozen=True)
+class Kit:
+    """The server's shared parts, made once by the composition root. `zone` is the plant's."""
+
+    db: Database
+    acts: Acts
+    clock: Clock
+    live: Live
+    zone: ZoneInfo
+
+
+def kit_of(request: Request) -> Kit:
+    kit: Kit = request.app.state.kit
+    return kit
+
+
+KitDep = Annotated[Kit, Depends(kit_of)]
+
+
+def allow(right: str) -> Any:
+    """A route's dependency: the actor, who holds `right` somewhere. `tests` walk every route and fail on one without it."""
+
+    async def guard(request: Request) -> Actor:
+        authenticate: Authenticate = request.app.state.authenticate
+        actor = await authenticate(request)
+        if not actor.may_somewhere(right):
+            raise Forbidden(right=right)
+        return actor
+
+    guard.gemba_right = right  # type: ignore[attr-defined]
+    return Depends(guard)
+
+
+def open_to_all(request: Request) -> None:
+    """Marks a route that needs no sign-in, on purpose (health, sign-in, set-up)."""
+
+
+OPEN = Depends(open_to_all)
+
+
+def lang_of(request: Request) -> Lang:
+    """The language of the answer: the client's `X-Lang` or Accept-Language, Chinese where neither says English."""
+    wanted = request.headers.get("x-lang") or request.headers.get("accept-language") or "zh"
+    return "en" if wanted.lower().startswith("en") else "zh"
+
+
+class BadRequestBody(Refused):
+    """The request itself is malformed; `fields` names each bad field and why."""
+
+    code = "bad_request_body"
+    en = "The entry is not complete or not readable: {fields}"
+    zh = "内容不完整或无法识别：{fields}"
+    next_en = "Correct the named fields and send again."
+    next_zh = "请更正所列字段后重新提交。"
+
+
+class BadCursor(Refused):
+    code = "bad_cursor"
+    en = "The page mark is not one of this server's."
+    zh = "分页标记无效。"
+    next_en = "Start again from the first page."
+    next_zh = "请从第一页重新开始。"
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """One place that turns errors into application/problem+json. Nothing internal leaks."""
+
+    def answer(request: Request, error: MesError) -> JSONResponse:
+        headers = {"Retry-After": str(error.params.get("retry_s", 2))} if isinstance(error, Overloaded) or error.status == 503 else {}
+        body = {**error.problem(lang_of(request)), "instance": request.url.path}
+        return JSONResponse(body, error.status, headers, media_type="application/problem+json")
+
+    @app.exception_handler(MesError)
+    async def _expected(request: Request, error: MesError) -> JSONResponse:
+        return answer(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+        fields = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()[:20])
+        return answer(request, BadRequestBody(fields=fields))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        body = {
+            "type": "about:blank",
+            "title": str(error.detail),
+            "status": error.status_code,
+            "code": f"http_{error.status_code}",
+            "next_step": "",
+            "params": {},
+            "instance": request.url.path,
+        }
+        return JSONResponse(body, error.status_code, error.headers, media_type="application/problem+json")
+
+
+class Page(BaseModel, Generic[T]):
+    """One page of a list; `next` is the cursor of the following page, null at the end."""
+
+    items: list[T]
+    next: str | None = None
+
+
+LimitQuery = Annotated[int, Query(ge=1, le=500, description="Rows a page")]
+CursorQuery = Annotated[str | None, Query(max_length=400, description="`next` of the page before")]
+
+
+def encode_cursor(key: Sequence[Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(list(key), separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def decode_cursor(text: str | None, length: int) -> list[Any] | None:
+    """The sort key of the last row seen, or None for the first page. Raises BadCursor."""
+    if text is None:
+        return None
+    try:
+        key = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, binascii.Error) as error:
+        raise BadCursor from error
+    if not isinstance(key, list) or len(key) != length:
+        raise BadCursor
+    return key
