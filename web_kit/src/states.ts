@@ -1,0 +1,47 @@
+/** How a machine state looks everywhere: shape, word, tone. Colour never stands alone. */
+import { lang, say, type Pair } from './i18n'
+
+export type MachineState = 'producing' | 'idle' | 'stopped' | 'fault' | 'setup' | 'blocked' | 'starved' | 'maintenance' | 'off' | 'no_data'
+export type Tone = 'run' | 'stop' | 'wait' | 'setup' | 'idle' | 'maintenance' | 'off' | 'unknown'
+
+export interface StateLook {
+  tone: Tone
+  shape: string
+  word: Pair
+}
+
+export const STATES: Record<MachineState, StateLook> = {
+  producing: { tone: 'run', shape: '▶', word: ['运行', 'Running'] },
+  idle: { tone: 'idle', shape: '○', word: ['空闲', 'Idle'] },
+  stopped: { tone: 'stop', shape: '■', word: ['停机', 'Stopped'] },
+  fault: { tone: 'stop', shape: '■', word: ['故障', 'Fault'] },
+  setup: { tone: 'setup', shape: '◆', word: ['换型', 'Setup'] },
+  blocked: { tone: 'wait', shape: '▲', word: ['堵料', 'Blocked'] },
+  starved: { tone: 'wait', shape: '▲', word: ['待料', 'Starved'] },
+  maintenance: { tone: 'maintenance', shape: '◇', word: ['保养', 'Maintenance'] },
+  off: { tone: 'off', shape: '○', word: ['关机', 'Off'] },
+  no_data: { tone: 'unknown', shape: '▨', word: ['无数据', 'No data'] },
+}
+
+/** An unknown state of a newer server is shown as no data, never as running. */
+export function lookOf(state: string | null | undefined): StateLook {
+  return STATES[state as MachineState] ?? STATES.no_data
+}
+
+export function stateWord(state: string | null | undefined): string {
+  return say(lookOf(state).word)
+}
+
+/** Why nothing is known: the causes of gap records, in words. */
+const CAUSES: Record<string, Pair> = {
+  source_down: ['设备未应答', 'Source did not answer'],
+  edge_down: ['采集器停机', 'Edge was down'],
+  new_buffer: ['采集器缓存更换', 'New edge buffer'],
+  not_yet: ['尚未收到', 'Not yet received'],
+  never_seen: ['从未收到数据', 'Nothing received yet'],
+}
+export function causeWord(cause: string | null | undefined): string {
+  if (!cause) return lang.value === 'zh' ? '原因未知' : 'cause unknown'
+  const known = CAUSES[cause]
+  return known ? say(known) : cause.replace(/_/g, ' ')
+}
