@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -30,7 +32,9 @@ from mes_server.kit.actor import Actor
 from mes_server.kit.db import Database
 from mes_server.kit.errors import MesError, Overloaded, SameIdOtherBody, StorageFailed
 from mes_server.kit.live import Live
+from mes_server.kit.metrics import Metrics
 
+log = logging.getLogger("gemba.acts")
 T = TypeVar("T")
 
 
@@ -86,11 +90,16 @@ class _Job:
 class Acts:
     """Owns the writer thread. `queue_max` acts may wait; beyond that `Overloaded` (503 + Retry-After)."""
 
-    def __init__(self, db: Database, clock: Clock, live: Live, *, queue_max: int = 2_000, batch_max: int = 128) -> None:
+    def __init__(
+        self, db: Database, clock: Clock, live: Live, *, queue_max: int = 2_000, batch_max: int = 128, metrics: Metrics | None = None
+    ) -> None:
         self._db = db
         self._clock = clock
         self._live = live
         self._batch_max = batch_max
+        self._metrics = metrics if metrics is not None else Metrics()
+        self._fault: str | None = None
+        self.journal_seq = 0  # no record the journal holds from this process is later; the sealer looks here first
         self._queue: queue.Queue[_Job | None] = queue.Queue(queue_max)
         self._thread = threading.Thread(target=self._write_forever, name="acts-writer", daemon=True)
         self._started = False
@@ -109,6 +118,11 @@ class Acts:
     @property
     def waiting(self) -> int:
         return self._queue.qsize()
+
+    def faults(self) -> list[str]:
+        """Why the writer cannot book now; empty when it can."""
+        found = [] if self._thread.is_alive() else ["writer_not_running"]
+        return [*found, self._fault] if self._fault else found
 
     # --- entering -----------------------------------------------------------------------------------------------------------------
     async def run(self, function: ServiceFunction, actor: Actor, command: Command) -> Answer:
@@ -175,11 +189,12 @@ class Acts:
 
     # --- the writer ---------------------------------------------------------------------------------------------------------------
     def _write_forever(self) -> None:
-        while True:
+        end = False
+        while not end:
             job = self._queue.get()
             if job is None:
                 return
-            batch, end = [job], False
+            batch = [job]
             while len(batch) < self._batch_max:  # take what is there, without lingering
                 try:
                     more = self._queue.get_nowait()
@@ -189,43 +204,94 @@ class Acts:
                     end = True
                     break
                 batch.append(more)
-            self._write(batch)
-            if end:
-                return
+            batch = [one for one in batch if one.future.set_running_or_notify_cancel()]  # a client that left before its act began
+            if not batch:
+                continue
+            try:
+                self._write(batch)
+            except Exception as error:  # noqa: BLE001  supervision boundary: the writer must outlive whatever happens to one batch
+                log.exception("the writer met something unexpected")
+                self._fail(batch, error)
 
     def _write(self, batch: list[_Job]) -> None:
-        outcomes: list[tuple[_Job, Any, BaseException | None]] = []
+        outcomes: list[tuple[_Job, Any, Exception | None]] = []
         heard: list[tuple[str, dict[str, Any]]] = []
+        after: list[Callable[[], None]] = []
         try:
             with self._db.writer.begin() as connection, Session(bind=connection, expire_on_commit=False) as session:
                 now_ms = self._clock.now_ms()
                 for job in batch:
-                    connection.exec_driver_sql("SAVEPOINT act")
-                    try:
-                        result, live = job.work(session, now_ms)
-                        session.flush()
-                    except Exception as error:  # noqa: BLE001  supervision boundary: one act's failure is its own, its neighbours are booked
-                        session.expunge_all()  # the identity map does not see the savepoint's rollback
-                        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT act")
-                        connection.exec_driver_sql("RELEASE SAVEPOINT act")
-                        outcomes.append((job, None, error))
-                    else:
-                        connection.exec_driver_sql("RELEASE SAVEPOINT act")
-                        outcomes.append((job, result, None))
+                    session.info["after_commit"] = hooks = []
+                    result, live, failure = _one(connection, session, job, now_ms)
+                    outcomes.append((job, result, failure))
+                    if failure is None:
                         heard.extend(live)
+                        after.extend(hooks)
+                began = time.perf_counter()
+            self._metrics.commit_seconds.observe(time.perf_counter() - began)
         except sa.exc.SQLAlchemyError as error:
-            failure: MesError = StorageFailed()
-            failure.__cause__ = error
-            for job in batch:
-                job.future.set_exception(failure)
+            log.error("a batch of %d acts was not committed: %s", len(batch), error)
+            self._fail(batch, error)
             return
-        for job, result, act_error in outcomes:
-            if act_error is not None:
-                job.future.set_exception(act_error)
-            else:
-                job.future.set_result(result)
+        self._fault = None
+        self._metrics.acts_batch.observe(len(batch))
+        self.journal_seq = max(self.journal_seq, session.info.get("journal_seq", 0))
+        for hook in after:
+            hook()
         for topic, data in heard:
             self._live.publish(topic, data)
+        for job, result, act_error in outcomes:
+            self._metrics.acts.labels(_outcome(result, act_error)).inc()
+            if act_error is None:
+                job.future.set_result(result)
+            else:
+                job.future.set_exception(act_error)
+
+    def _fail(self, batch: list[_Job], cause: Exception) -> None:
+        self._fault = "storage_failed"
+        for job in batch:
+            if not job.future.done():
+                self._metrics.acts.labels("storage_failed").inc()
+                failure = StorageFailed()
+                failure.__cause__ = cause
+                job.future.set_exception(failure)
+
+
+def _one(connection: sa.Connection, session: Session, job: _Job, now_ms: int) -> tuple[Any, list[tuple[str, dict[str, Any]]], Exception | None]:
+    """One act in a savepoint of its own: its failure is its own, its neighbours are booked."""
+    connection.exec_driver_sql("SAVEPOINT act")
+    try:
+        result, live = job.work(session, now_ms)
+        session.flush()
+    except Exception as error:  # noqa: BLE001  supervision boundary of one act
+        session.expunge_all()  # the identity map does not see the savepoint's rollback
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT act")
+        connection.exec_driver_sql("RELEASE SAVEPOINT act")
+        if isinstance(error, sa.exc.OperationalError):  # a full disk, a lost connection: not the act's fault
+            failed = StorageFailed()
+            failed.__cause__ = error
+            return None, [], failed
+        if not isinstance(error, MesError):
+            log.error("an act failed unexpectedly", exc_info=error)
+        return None, [], error
+    connection.exec_driver_sql("RELEASE SAVEPOINT act")
+    return result, live, None
+
+
+def _outcome(result: Any, error: Exception | None) -> str:
+    if error is not None:
+        return error.code if isinstance(error, MesError) else "internal"
+    if isinstance(result, Answer):
+        return "replay" if result.replay else "done"
+    return "system"
+
+
+def after_commit(session: Session, hook: Callable[[], None]) -> None:
+    """Runs `hook` in the writer thread once the act is committed and before its answer goes out: to drop what a cache holds.
+
+    It must be quick and must not fail; nothing runs it if the act is rolled back.
+    """
+    session.info["after_commit"].append(hook)
 
 
 def recorded_ms(session: Session) -> int:

@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from mes_server.kit.errors import StorageFailed
+
 MILLIS = sa.BigInteger  # a point in time, ms since 1970 UTC
 BIG_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite autoincrements INTEGER keys only
 
@@ -61,6 +63,14 @@ class Database:
             with Session(bind=connection, expire_on_commit=False, autoflush=False) as session:
                 yield session
 
+    def ping(self) -> None:
+        """Raises StorageFailed if the store cannot be read."""
+        try:
+            with self.reader.connect() as connection:
+                connection.execute(sa.text("SELECT 1"))
+        except sa.exc.SQLAlchemyError as error:
+            raise StorageFailed from error
+
     def close(self) -> None:
         self.reader.dispose()
         self.writer.dispose()
@@ -72,6 +82,7 @@ def _sqlite_pragmas(raw: Any, cache_kib: int, *, read_only: bool) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",  # measured: with NORMAL a power cut loses acknowledged rows
         "foreign_keys=ON",
+        "recursive_triggers=ON",  # so that INSERT OR REPLACE meets the journal's delete trigger too
         "busy_timeout=30000",
         f"cache_size=-{cache_kib}",
     ):

@@ -5,18 +5,14 @@ Knows no slice: the composition root puts `Kit` and an `Authenticate` function i
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from edge_agent.contract.clock import Clock
@@ -25,8 +21,12 @@ from mes_server.kit.acts import Acts
 from mes_server.kit.db import Database
 from mes_server.kit.errors import Forbidden, Lang, MesError, Overloaded, Refused
 from mes_server.kit.live import Live
+from mes_server.kit.paging import CursorQuery, LimitQuery, Page, decode_cursor, encode_cursor
 
-T = TypeVar("T")
+__all__ = [
+    "OPEN", "Authenticate", "CursorQuery", "Kit", "KitDep", "LimitQuery", "Page", "allow", "decode_cursor", "encode_cursor",
+    "install_problem_handlers", "kit_of", "lang_of",
+]
 Authenticate = Callable[[Request], Awaitable[Actor]]  # raises NotSignedIn
 
 
@@ -86,14 +86,6 @@ class BadRequestBody(Refused):
     next_zh = "请更正所列字段后重新提交。"
 
 
-class BadCursor(Refused):
-    code = "bad_cursor"
-    en = "The page mark is not one of this server's."
-    zh = "分页标记无效。"
-    next_en = "Start again from the first page."
-    next_zh = "请从第一页重新开始。"
-
-
 def install_problem_handlers(app: FastAPI) -> None:
     """One place that turns errors into application/problem+json. Nothing internal leaks."""
 
@@ -123,31 +115,3 @@ def install_problem_handlers(app: FastAPI) -> None:
             "instance": request.url.path,
         }
         return JSONResponse(body, error.status_code, error.headers, media_type="application/problem+json")
-
-
-class Page(BaseModel, Generic[T]):
-    """One page of a list; `next` is the cursor of the following page, null at the end."""
-
-    items: list[T]
-    next: str | None = None
-
-
-LimitQuery = Annotated[int, Query(ge=1, le=500, description="Rows a page")]
-CursorQuery = Annotated[str | None, Query(max_length=400, description="`next` of the page before")]
-
-
-def encode_cursor(key: Sequence[Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(list(key), separators=(",", ":")).encode()).decode().rstrip("=")
-
-
-def decode_cursor(text: str | None, length: int) -> list[Any] | None:
-    """The sort key of the last row seen, or None for the first page. Raises BadCursor."""
-    if text is None:
-        return None
-    try:
-        key = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (ValueError, binascii.Error) as error:
-        raise BadCursor from error
-    if not isinstance(key, list) or len(key) != length:
-        raise BadCursor
-    return key

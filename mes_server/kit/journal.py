@@ -10,14 +10,38 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from edge_agent.contract.clock import iso
 from mes_server.kit.db import BIG_ID, MILLIS, Base
+from mes_server.kit.paging import Page, decode_cursor, encode_cursor
 
 GENESIS = "0" * 64
+
+
+def guards(dialect: str) -> list[str]:
+    """DDL that makes the database itself refuse to change or delete what the journal and its seals hold. Used by the migration."""
+    statements: list[str] = []
+    if dialect == "postgresql":
+        statements.append(
+            "CREATE OR REPLACE FUNCTION gemba_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$BEGIN RAISE EXCEPTION 'the journal is append-only'; END$$"
+        )
+    for table in ("journal", "journal_seal"):
+        if dialect == "postgresql":
+            statements.append(
+                f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION gemba_append_only()"
+            )
+            statements.append(f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} EXECUTE FUNCTION gemba_append_only()")
+        else:
+            statements += [
+                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END"
+                for verb in ("UPDATE", "DELETE")
+            ]
+    return statements
 
 
 class JournalRecord(Base):
@@ -67,7 +91,8 @@ class Prior:
     answer: str
 
 
-_TABLE = JournalRecord.__table__
+_TABLE = cast(sa.Table, JournalRecord.__table__)
+_APPEND = sa.insert(_TABLE).returning(_TABLE.c.seq)
 _FIND = sa.select(_TABLE.c.seq, _TABLE.c.body_hash, _TABLE.c.answer).where(_TABLE.c.event_id == sa.bindparam("event_id"))
 
 
@@ -103,7 +128,9 @@ def append(
         "answer": answer,
         "body_hash": body_hash if body_hash is not None else hashlib.sha256(payload.encode()).hexdigest(),
     }
-    return int(session.execute(sa.insert(JournalRecord).returning(_TABLE.c.seq), row).scalar_one())
+    seq = int(session.connection().execute(_APPEND, row).scalar_one())
+    session.info["journal_seq"] = seq
+    return seq
 
 
 def canonical(record: sa.Row[Any] | JournalRecord) -> bytes:
@@ -179,6 +206,52 @@ def read_after(session: Session, seq: int, *, types: Iterable[str] | None = None
     if types is not None:
         query = query.where(_TABLE.c.type.in_(list(types)))
     return session.execute(query).all()
+
+
+def page(
+    session: Session,
+    *,
+    type: str | None = None,
+    subject: str | None = None,
+    person: str | None = None,
+    after: int | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Page[dict[str, Any]]:
+    """Records for a screen, newest first; with `after` oldest first from there. `subject` ending in `*` matches its beginning."""
+    query = sa.select(_TABLE)
+    if type is not None:
+        query = query.where(_TABLE.c.type == type)
+    if subject is not None:
+        like = _TABLE.c.subject.startswith(subject[:-1], autoescape=True) if subject.endswith("*") else _TABLE.c.subject == subject
+        query = query.where(like)
+    if person is not None:
+        query = query.where(_TABLE.c.person == person)
+    mark = decode_cursor(cursor, 1)
+    start = int(mark[0]) if mark is not None else after
+    if after is not None:
+        query = query.where(_TABLE.c.seq > start).order_by(_TABLE.c.seq)
+    else:
+        query = query.order_by(_TABLE.c.seq.desc())
+        if start is not None:
+            query = query.where(_TABLE.c.seq < start)
+    rows = session.execute(query.limit(limit + 1)).all()
+    items = [_view(row) for row in rows[:limit]]
+    return Page(items=items, next=encode_cursor([rows[limit - 1].seq]) if len(rows) > limit else None)
+
+
+def _view(row: sa.Row[Any]) -> dict[str, Any]:
+    return {
+        "seq": row.seq,
+        "event_id": row.event_id,
+        "type": row.type,
+        "subject": row.subject,
+        "occurred_at": iso(row.occurred_ms),
+        "recorded_at": iso(row.recorded_ms),
+        "person": row.person,
+        "device": row.device,
+        "payload": json.loads(row.payload),
+    }
 
 
 def cursor(session: Session, reader: str) -> int:

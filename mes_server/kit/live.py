@@ -30,6 +30,7 @@ class Live:
         self._recent: deque[tuple[int, str, str]] = deque(maxlen=replay_max)
         self._listeners: set[_Listener] = set()
         self._listeners_max = listeners_max
+        self._closed = False
 
     def publish(self, topic: str, data: dict[str, Any]) -> None:
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=str)
@@ -54,11 +55,21 @@ class Live:
     def listeners(self) -> int:
         return len(self._listeners)
 
+    def close(self) -> None:
+        """Ends every listener (shutdown); called from the event loop."""
+        with self._lock:
+            listeners, self._closed = list(self._listeners), True
+            self._listeners.clear()
+        for listener in listeners:
+            if listener.queue.full():
+                listener.queue.get_nowait()
+            listener.queue.put_nowait(None)
+
     async def listen(self, topics: frozenset[str], *, last_id: int | None = None, heartbeat_s: float = 10.0) -> AsyncIterator[str]:
         """Server-sent events as text. A topic matches itself or, given without `:detail`, all its details. Heartbeats are real time."""
         listener = _Listener(topics, asyncio.get_running_loop())
         with self._lock:
-            if len(self._listeners) >= self._listeners_max:
+            if self._closed or len(self._listeners) >= self._listeners_max:
                 yield "event: full\ndata: {}\n\n"
                 return
             self._listeners.add(listener)

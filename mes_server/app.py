@@ -1,0 +1,169 @@
+"""The composition root: the only place that sees every slice and the settings. `create_app` makes, `serve` runs.
+
+To add a slice: its router in `ROUTERS`, what lives long in `_compose` (put it on `app.state`; what must be started and stopped goes into the
+returned list, in order), its models in `tables.py`. Nothing happens at import and nothing touches the disk before the application starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import uvicorn
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from edge_agent.contract.clock import Clock
+from mes_server import __version__
+from mes_server.config import Settings
+from mes_server.kit import routes as kit_routes
+from mes_server.kit import sealing, spa
+from mes_server.kit.acts import Acts
+from mes_server.kit.db import Database
+from mes_server.kit.errors import MesError
+from mes_server.kit.http import OPEN, Kit, install_problem_handlers
+from mes_server.kit.live import Live
+from mes_server.kit.metrics import Metrics
+from mes_server.kit.services import Background
+from mes_server.kit.web import BodyLimit, RequestFigures, SecurityHeaders
+
+log = logging.getLogger("gemba.app")
+API = "/api/v1"
+STATIC = Path(__file__).parent / "static"
+
+# One line a slice, in the order of API.md.
+ROUTERS: tuple[APIRouter, ...] = (kit_routes.router,)
+
+
+def _compose(app: FastAPI, settings: Settings, kit: Kit) -> list[Background]:
+    """Makes what lives as long as the server and puts it on `app.state`. Returns what is started in this order and stopped in reverse."""
+    state: Any = app.state
+    state.settings_public = {"zone": settings.zone, "sparkplug_group": settings.sparkplug.group}
+    return [sealing.Sealer(kit, state.metrics)]
+
+
+def create_app(settings: Settings, *, clock: Clock) -> FastAPI:
+    """The whole application over one store. The store must have its tables already (`python -m mes_server migrate`, or `serve` does it)."""
+    metrics = Metrics()
+    db = Database(settings.database_url, readers_max=settings.database.readers_max, sqlite_cache_kib=settings.database.cache_kib)
+    live = Live(listeners_max=settings.http.live_listeners_max)
+    acts = Acts(db, clock, live, queue_max=settings.database.acts_waiting_max, batch_max=settings.database.acts_batch_max, metrics=metrics)
+    kit = Kit(db=db, acts=acts, clock=clock, live=live, zone=ZoneInfo(settings.zone))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        acts.start()
+        started: list[Background] = []
+        try:
+            for service in background:
+                started.append(service)
+                await service.start()
+            app.state.ready = True
+            yield
+        finally:
+            app.state.ready = False
+            for service in reversed(started):
+                await service.stop()
+            await asyncio.to_thread(acts.stop)
+            db.close()
+
+    app = FastAPI(
+        title="Gemba MES",
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.kit = kit
+    app.state.metrics = metrics
+    app.state.ready = False
+    install_problem_handlers(app)
+    background = _compose(app, settings, kit)
+    for router in ROUTERS:
+        app.include_router(router, prefix=API)
+    app.include_router(_root_routes(settings))
+    spa.mount(app, STATIC)
+    app.add_middleware(RequestFigures, requests=metrics.requests, seconds=metrics.request_seconds)
+    app.add_middleware(BodyLimit, limit=settings.http.body_bytes_max, special=((f"{API}/photos", settings.http.photo_bytes_max),))
+    app.add_middleware(SecurityHeaders, https=settings.http.tls_cert is not None)
+    return app
+
+
+def _root_routes(settings: Settings) -> APIRouter:
+    router = APIRouter(tags=["server"])
+    token = settings.http.metrics_token_file.read_text().strip() if settings.http.metrics_token_file else None
+
+    @router.get("/healthz", operation_id="healthz", dependencies=[OPEN])
+    async def healthz() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok", "version": __version__}
+
+    @router.get("/readyz", operation_id="readyz", dependencies=[OPEN])
+    def readyz(request: Request) -> JSONResponse:
+        """Ready to book: started, the store can be read, the writer runs and its last commit was good."""
+        kit: Kit = request.app.state.kit
+        faults = [] if request.app.state.ready else ["starting"]
+        faults += kit.acts.faults()
+        try:
+            kit.db.ping()
+        except MesError as error:
+            faults.append(error.code)
+        return JSONResponse({"status": "ready" if not faults else "not_ready", "faults": faults}, 200 if not faults else 503)
+
+    @router.get("/metrics", operation_id="metrics", dependencies=[OPEN], response_class=PlainTextResponse)
+    def metrics(request: Request) -> Response:
+        """Prometheus text; this machine only, or whoever holds the metrics token."""
+        client = request.client.host if request.client else ""
+        if token is not None:
+            if not secrets.compare_digest(request.headers.get("authorization", ""), f"Bearer {token}"):
+                return PlainTextResponse("metrics need their token\n", 403)
+        elif client not in ("127.0.0.1", "::1"):
+            return PlainTextResponse("metrics answer this machine only; set http.metrics_token_file\n", 403)
+        figures: Metrics = request.app.state.metrics
+        kit: Kit = request.app.state.kit
+        figures.acts_waiting.set(kit.acts.waiting)
+        figures.live_listeners.set(kit.live.listeners)
+        return Response(generate_latest(figures.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @router.get("/", operation_id="root", dependencies=[OPEN], include_in_schema=False)
+    async def root() -> RedirectResponse:
+        return RedirectResponse("/dashboards/")
+
+    return router
+
+
+class Server(uvicorn.Server):
+    """uvicorn that ends the live streams first, so that a shutdown does not wait for them."""
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        app: Any = self.config.app
+        app.state.kit.live.close()
+        await super().shutdown(sockets)
+
+
+def make_server(app: FastAPI, settings: Settings, *, log_level: str = "warning") -> Server:
+    """One process that serves `app`: uvloop, httptools, no access log (figures are in /metrics)."""
+    config = uvicorn.Config(
+        app,
+        host=settings.http.host,
+        port=settings.http.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        log_level=log_level,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        ssl_certfile=settings.http.tls_cert,
+        ssl_keyfile=settings.http.tls_key,
+    )
+    return Server(config)

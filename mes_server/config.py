@@ -1,0 +1,311 @@
+"""Every setting of the server: default, unit, limit and meaning, once. Only the composition root and the command line see it.
+
+A TOML file and environment variables `GEMBA_<SECTION>__<KEY>` (they win) are merged and validated; `load` gathers every error at once, each with its
+line and the next step. `sample()` writes the documented sample from the same model, so that the two cannot differ.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+
+ENV_PREFIX = "GEMBA_"
+Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Http(_Section):
+    """The web server: API, screens, metrics."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every network card")
+    port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 takes a free one")
+    tls_cert: Path | None = Field(None, description="PEM certificate chain; with tls_key the server speaks HTTPS only")
+    tls_key: Path | None = Field(None, description="PEM private key")
+    body_bytes_max: int = Field(2_000_000, ge=10_000, le=100_000_000, description="Largest request body, bytes; refused before it is parsed")
+    photo_bytes_max: int = Field(5_000_000, ge=100_000, le=50_000_000, description="Largest photo, bytes")
+    live_listeners_max: int = Field(500, ge=1, le=10_000, description="Screens that may follow live at the same time")
+    metrics_token_file: Path | None = Field(None, description="If set, /metrics asks for `Authorization: Bearer <content of this file>`; else it answers this machine only")
+
+
+class DatabaseSettings(_Section):
+    """The book of record."""
+
+    url: str = Field("", description="Empty: SQLite in the data folder. Else e.g. postgresql://gemba@db.example/gemba (password from password_file)")
+    password_file: Path | None = Field(None, description="File that holds the database password, so that it is in no URL")
+    readers_max: int = Field(16, ge=2, le=200, description="Reading connections at most")
+    cache_kib: int = Field(16_384, ge=1_024, le=4_194_304, description="SQLite page cache a connection, KiB")
+    acts_waiting_max: int = Field(2_000, ge=10, le=100_000, description="Acts that may wait for the writer; beyond it clients get 503 and Retry-After")
+    acts_batch_max: int = Field(128, ge=1, le=5_000, description="Acts one transaction takes at most")
+
+
+class TelemetrySettings(_Section):
+    """Samples: a projection that can be rebuilt."""
+
+    kind: Literal["duckdb", "influx", "memory"] = Field("duckdb", description="duckdb (default), influx (InfluxDB 2), memory (tests)")
+    path: Path | None = Field(None, description="DuckDB file; empty: telemetry.duckdb in the data folder")
+    url: str = Field("", description="InfluxDB URL")
+    token_file: Path | None = Field(None, description="File that holds the InfluxDB token")
+    org: str = Field("gemba", description="InfluxDB organisation")
+    bucket: str = Field("gemba", description="InfluxDB bucket")
+    memory_mib: int = Field(256, ge=64, le=65_536, description="DuckDB memory limit, MiB")
+
+    @model_validator(mode="after")
+    def _influx_is_complete(self) -> TelemetrySettings:
+        if self.kind == "influx" and not (self.url and self.token_file):
+            raise ValueError('telemetry.kind = "influx" needs telemetry.url and telemetry.token_file')
+        return self
+
+
+class BrokerSettings(_Section):
+    """MQTT: the embedded NATS child process, a broker of your own, or none (no machine data)."""
+
+    kind: Literal["embedded", "external", "none"] = Field("embedded", description="embedded: child process on this machine; external: host below; none: no machine data")
+    host: str = Field("127.0.0.1", description="Broker host (external), or address the embedded broker listens on")
+    port: int = Field(1883, ge=0, le=65535, description="MQTT port; 0 with embedded takes a free one")
+    user: str = Field("gemba-server", description="MQTT user")
+    password_file: Path | None = Field(None, description="File with the MQTT password; embedded makes its own in the data folder")
+    tls_ca: Path | None = Field(None, description="PEM of the CA that signed the broker's certificate; set it to speak TLS")
+    client_id: Code = Field("gemba-server", description="MQTT client id; one per server")
+    keepalive_s: int = Field(30, ge=5, le=3_600, description="MQTT keep-alive, s (real time)")
+
+
+class SparkplugSettings(_Section):
+    """Names on the wire (Eclipse Sparkplug 3.0)."""
+
+    group: Code = Field("PUMP", description="Group id of the plant's edge nodes")
+    host_id: Code = Field("gemba", description="Host application id; the edges wait for its STATE")
+
+
+class IngestSettings(_Section):
+    """Bounds of the way from the broker into the stores."""
+
+    records_waiting_max: int = Field(20_000, ge=100, le=1_000_000, description="Decoded messages that may wait for the store")
+    batch_records_max: int = Field(500, ge=1, le=10_000, description="Records one transaction takes at most")
+    stale_s: float = Field(15.0, ge=1, le=3_600, description="A machine with no proven value for this long is shown stale, s (plant time)")
+
+
+class IdentitySettings(_Section):
+    """Sign-in. Times are real seconds: a plant clock that runs fast signs nobody out."""
+
+    tablet_idle_s: int = Field(28_800, ge=60, le=86_400, description="A tablet's session ends after this long without a request, s")
+    office_idle_s: int = Field(3_600, ge=60, le=86_400, description="An office session ends after this long without a request, s")
+    admin_idle_s: int = Field(900, ge=60, le=86_400, description="A session that may edit people ends after this long without a request, s")
+    session_s_max: int = Field(43_200, ge=300, le=604_800, description="Any session ends after this, s")
+    setup_token_s: int = Field(1_800, ge=60, le=86_400, description="The first-admin token is good for, s")
+    enrolment_s: int = Field(600, ge=60, le=3_600, description="A device's one-time code is good for, s")
+    wrong_max: int = Field(5, ge=3, le=20, description="Wrong PINs or passwords before a person is locked (the badge still works)")
+    locked_s: int = Field(300, ge=30, le=86_400, description="A lock lasts, s")
+    tries_per_minute_max: int = Field(30, ge=5, le=10_000, description="Sign-in tries a minute per address and per device")
+    argon2_memory_kib: int = Field(19_456, ge=64, le=1_048_576, description="argon2id memory, KiB (OWASP's lower bound is 19456)")
+    argon2_passes: int = Field(2, ge=1, le=20, description="argon2id passes")
+
+
+class ErpSettings(_Section):
+    """The ERP behind erp_sync."""
+
+    kind: Literal["none", "http"] = Field("none", description="none, or http: the small HTTP contract of docs/manual")
+    url: str = Field("", description="Base URL of the ERP's interface")
+    token_file: Path | None = Field(None, description="File with the ERP's bearer token")
+    poll_s: float = Field(10.0, ge=0.2, le=3_600, description="Ask for new orders every, s (plant time)")
+
+    @model_validator(mode="after")
+    def _http_has_an_url(self) -> ErpSettings:
+        if self.kind == "http" and not self.url:
+            raise ValueError('erp.kind = "http" needs erp.url')
+        return self
+
+
+class Settings(_Section):
+    """The whole configuration of one server."""
+
+    data_dir: Path = Field(Path("gemba-data"), description="Folder of everything this server keeps: database, telemetry, photos, keys, backups")
+    zone: str = Field("Asia/Shanghai", description="The plant's IANA time zone; shifts and production days are in it")
+    lang: Literal["zh", "en"] = Field("zh", description="Language of the command line and of people who have not chosen")
+    http: Http = Http()
+    database: DatabaseSettings = DatabaseSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    broker: BrokerSettings = BrokerSettings()
+    sparkplug: SparkplugSettings = SparkplugSettings()
+    ingest: IngestSettings = IngestSettings()
+    identity: IdentitySettings = IdentitySettings()
+    erp: ErpSettings = ErpSettings()
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"{value!r} is not an IANA time zone; write it like Asia/Shanghai or Europe/Berlin") from error
+        return value
+
+    @property
+    def database_url(self) -> str:
+        """The URL SQLAlchemy opens; the password comes from its file."""
+        if not self.database.url:
+            return f"sqlite:///{self.data_dir / 'gemba.db'}"
+        if self.database.password_file is None:
+            return self.database.url
+        secret = self.database.password_file.read_text().strip()
+        head, _, tail = self.database.url.partition("://")
+        user, at, rest = tail.rpartition("@")
+        return f"{head}://{user}:{secret}{at}{rest}" if at else self.database.url
+
+    @property
+    def telemetry_path(self) -> Path:
+        return self.telemetry.path or self.data_dir / "telemetry.duckdb"
+
+    @property
+    def photos_dir(self) -> Path:
+        return self.data_dir / "photos"
+
+    @property
+    def backups_dir(self) -> Path:
+        return self.data_dir / "backups"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with the configuration. `line` is that of the file, None for an environment variable or a missing file."""
+
+    where: str
+    line: int | None
+    what: str
+    next_step: str
+
+    def __str__(self) -> str:
+        at = f"line {self.line}: " if self.line else ""
+        return f"{at}{self.where}: {self.what}. {self.next_step}"
+
+
+class ConfigInvalid(Exception):
+    """All faults of a configuration."""
+
+    def __init__(self, source: str, faults: list[Fault]) -> None:
+        self.source = source
+        self.faults = faults
+        super().__init__("\n".join([f"{source}: {len(faults)} fault(s)", *(f"  {fault}" for fault in faults)]))
+
+
+def load(path: Path | None, env: Mapping[str, str] | None = None, *, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """File, then environment, then `overrides` (dotted keys, from the command line). Raises ConfigInvalid with every fault."""
+    source = str(path) if path else "settings"
+    text, data = "", {}
+    if path is not None:
+        try:
+            text = path.read_text(encoding="utf-8")
+            data = tomllib.loads(text)
+        except OSError as error:
+            raise ConfigInvalid(source, [Fault(source, None, f"cannot be read ({error.strerror})", "Name an existing file with --config")]) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            found = re.search(r"line (\d+)", str(error))
+            fault = Fault(source, int(found[1]) if found else None, f"is not TOML: {error}", "Compare with `gemba-server sample-config`")
+            raise ConfigInvalid(source, [fault]) from error
+    origin: dict[str, str] = {}
+    for name, value in (os.environ if env is None else env).items():
+        if name.startswith(ENV_PREFIX) and not name.startswith("GEMBA_TEST_"):
+            dotted = name[len(ENV_PREFIX) :].lower().replace("__", ".")
+            if dotted.split(".")[0] in Settings.model_fields:
+                origin[dotted] = name
+                _put(data, dotted, value)
+    for dotted, value in (overrides or {}).items():
+        if value is not None:
+            _put(data, dotted, value)
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as error:
+        raise ConfigInvalid(source, [_fault(one, text, origin) for one in error.errors()]) from error
+
+
+def _put(data: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    for parent in parents:
+        below = data.setdefault(parent, {})
+        if not isinstance(below, dict):
+            return
+        data = below
+    data[last] = value
+
+
+def _fault(error: Any, text: str, origin: Mapping[str, str]) -> Fault:
+    dotted = ".".join(str(part) for part in error["loc"])
+    message = str(error["msg"]).removeprefix("Value error, ")
+    field = _field(dotted)
+    if error["type"] == "extra_forbidden":
+        known = _known(dotted)
+        step = f"Known here: {', '.join(known)}" if known else "Remove it"
+        message = "is not a setting of this server"
+    else:
+        step = field.description if field and field.description else "See `gemba-server sample-config`"
+    return Fault(origin.get(dotted, dotted or "settings"), None if dotted in origin else _line(text, dotted), message[:1].lower() + message[1:], step)
+
+
+def _field(dotted: str) -> FieldInfo | None:
+    model: Any = Settings
+    found: FieldInfo | None = None
+    for part in dotted.split("."):
+        found = model.model_fields.get(part) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        if found is None:
+            return None
+        model = found.annotation
+    return found
+
+
+def _known(dotted: str) -> list[str]:
+    parent = dotted.rpartition(".")[0]
+    model: Any = Settings if not parent else getattr(_field(parent), "annotation", None)
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _line(text: str, dotted: str) -> int | None:
+    """The line of a dotted key (or of its table's header) in TOML text; None if it is not written there."""
+    section, _, key = dotted.rpartition(".")
+    current, header = "", None
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := re.match(r"\s*\[([\w.\-]+)\]", line):
+            current = found[1]
+            if current in (section, dotted):
+                header = number
+        elif current == section and re.match(rf"\s*{re.escape(key)}\s*=", line):
+            return number
+    return header
+
+
+def sample() -> str:
+    """The documented sample configuration: every setting with its meaning, limits and default."""
+    lines = ["# Gemba server: every setting with its default. Environment variables GEMBA_<SECTION>__<KEY> win over this file.", ""]
+    sections: list[tuple[str, type[BaseModel]]] = []
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            sections.append((name, field.annotation))
+        else:
+            lines += _sample_lines(name, field)
+    for name, model in sections:
+        lines += ["", f"[{name}]", *(f"# {part}" for part in (model.__doc__ or "").strip().splitlines())]
+        for key, field in model.model_fields.items():
+            lines += _sample_lines(key, field)
+    return "\n".join(lines) + "\n"
+
+
+def _sample_lines(name: str, field: FieldInfo) -> list[str]:
+    bounds = [f"{word} {getattr(one, attr)}" for one in field.metadata for attr, word in (("ge", "≥"), ("le", "≤")) if hasattr(one, attr)]
+    choices = [str(one) for one in get_args(field.annotation)] if get_origin(field.annotation) is Literal else []
+    extra = "; ".join(filter(None, [" and ".join(bounds), " | ".join(choices)]))
+    comment = f"# {field.description}" + (f" ({extra})" if extra else "")
+    if field.default is None or field.default == "":
+        return [comment, f'#{name} = ""']
+    value = field.default.as_posix() if isinstance(field.default, Path) else field.default
+    return [comment, f"{name} = {json.dumps(value, ensure_ascii=False)}"]

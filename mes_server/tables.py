@@ -1,0 +1,9 @@
+"""Imports every slice's models, so that `Base.metadata` is whole: migrations and tests start from here. One line a slice."""
+
+from __future__ import annotations
+
+from mes_server.kit import journal
+from mes_server.kit.db import Base
+
+MODELS = (journal,)
+metadata = Base.metadata
