@@ -25,9 +25,10 @@ from mes_server import __version__
 from mes_server.config import Settings
 from mes_server.kit import routes as kit_routes
 from mes_server.kit import sealing, spa
+from mes_server.kit.actor import Actor
 from mes_server.kit.acts import Acts
 from mes_server.kit.db import Database
-from mes_server.kit.errors import MesError
+from mes_server.kit.errors import MesError, NotSignedIn
 from mes_server.kit.http import OPEN, Kit, install_problem_handlers
 from mes_server.kit.live import Live
 from mes_server.kit.metrics import Metrics
@@ -45,8 +46,13 @@ ROUTERS: tuple[APIRouter, ...] = (kit_routes.router,)
 def _compose(app: FastAPI, settings: Settings, kit: Kit) -> list[Background]:
     """Makes what lives as long as the server and puts it on `app.state`. Returns what is started in this order and stopped in reverse."""
     state: Any = app.state
+    state.authenticate = deny_everyone
     state.settings_public = {"zone": settings.zone, "sparkplug_group": settings.sparkplug.group}
     return [sealing.Sealer(kit, state.metrics)]
+
+
+async def deny_everyone(request: Request) -> Actor:
+    raise NotSignedIn
 
 
 def create_app(settings: Settings, *, clock: Clock) -> FastAPI:

@@ -30,37 +30,39 @@ class _Section(BaseModel):
 class Http(_Section):
     """The web server: API, screens, metrics."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every network card")
-    port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 takes a free one")
-    tls_cert: Path | None = Field(None, description="PEM certificate chain; with tls_key the server speaks HTTPS only")
-    tls_key: Path | None = Field(None, description="PEM private key")
-    body_bytes_max: int = Field(2_000_000, ge=10_000, le=100_000_000, description="Largest request body, bytes; refused before it is parsed")
-    photo_bytes_max: int = Field(5_000_000, ge=100_000, le=50_000_000, description="Largest photo, bytes")
-    live_listeners_max: int = Field(500, ge=1, le=10_000, description="Screens that may follow live at the same time")
-    metrics_token_file: Path | None = Field(None, description="If set, /metrics asks for `Authorization: Bearer <content of this file>`; else it answers this machine only")
+    host: str = Field(default="127.0.0.1", description="Address to listen on; 0.0.0.0 for every network card")
+    port: int = Field(default=8080, ge=0, le=65535, description="TCP port; 0 takes a free one")
+    tls_cert: Path | None = Field(default=None, description="PEM certificate chain; with tls_key the server speaks HTTPS only")
+    tls_key: Path | None = Field(default=None, description="PEM private key")
+    body_bytes_max: int = Field(default=2_000_000, ge=10_000, le=100_000_000, description="Largest request body, bytes; refused before it is parsed")
+    photo_bytes_max: int = Field(default=5_000_000, ge=100_000, le=50_000_000, description="Largest photo, bytes")
+    live_listeners_max: int = Field(default=500, ge=1, le=10_000, description="Screens that may follow live at the same time")
+    metrics_token_file: Path | None = Field(default=None, description="File with the bearer token /metrics asks for; empty: this machine only")
 
 
 class DatabaseSettings(_Section):
     """The book of record."""
 
-    url: str = Field("", description="Empty: SQLite in the data folder. Else e.g. postgresql://gemba@db.example/gemba (password from password_file)")
-    password_file: Path | None = Field(None, description="File that holds the database password, so that it is in no URL")
-    readers_max: int = Field(16, ge=2, le=200, description="Reading connections at most")
-    cache_kib: int = Field(16_384, ge=1_024, le=4_194_304, description="SQLite page cache a connection, KiB")
-    acts_waiting_max: int = Field(2_000, ge=10, le=100_000, description="Acts that may wait for the writer; beyond it clients get 503 and Retry-After")
-    acts_batch_max: int = Field(128, ge=1, le=5_000, description="Acts one transaction takes at most")
+    url: str = Field(
+        default="", description="Empty: SQLite in the data folder. Else e.g. postgresql://gemba@db.example/gemba (password from password_file)"
+    )
+    password_file: Path | None = Field(default=None, description="File that holds the database password, so that it is in no URL")
+    readers_max: int = Field(default=16, ge=2, le=200, description="Reading connections at most")
+    cache_kib: int = Field(default=16_384, ge=1_024, le=4_194_304, description="SQLite page cache a connection, KiB")
+    acts_waiting_max: int = Field(default=2_000, ge=10, le=100_000, description="Acts that may wait for the writer; beyond it 503 and Retry-After")
+    acts_batch_max: int = Field(default=128, ge=1, le=5_000, description="Acts one transaction takes at most")
 
 
 class TelemetrySettings(_Section):
     """Samples: a projection that can be rebuilt."""
 
-    kind: Literal["duckdb", "influx", "memory"] = Field("duckdb", description="duckdb (default), influx (InfluxDB 2), memory (tests)")
-    path: Path | None = Field(None, description="DuckDB file; empty: telemetry.duckdb in the data folder")
-    url: str = Field("", description="InfluxDB URL")
-    token_file: Path | None = Field(None, description="File that holds the InfluxDB token")
-    org: str = Field("gemba", description="InfluxDB organisation")
-    bucket: str = Field("gemba", description="InfluxDB bucket")
-    memory_mib: int = Field(256, ge=64, le=65_536, description="DuckDB memory limit, MiB")
+    kind: Literal["duckdb", "influx", "memory"] = Field(default="duckdb", description="duckdb (default), influx (InfluxDB 2), memory (tests)")
+    path: Path | None = Field(default=None, description="DuckDB file; empty: telemetry.duckdb in the data folder")
+    url: str = Field(default="", description="InfluxDB URL")
+    token_file: Path | None = Field(default=None, description="File that holds the InfluxDB token")
+    org: str = Field(default="gemba", description="InfluxDB organisation")
+    bucket: str = Field(default="gemba", description="InfluxDB bucket")
+    memory_mib: int = Field(default=256, ge=64, le=65_536, description="DuckDB memory limit, MiB")
 
     @model_validator(mode="after")
     def _influx_is_complete(self) -> TelemetrySettings:
@@ -72,54 +74,54 @@ class TelemetrySettings(_Section):
 class BrokerSettings(_Section):
     """MQTT: the embedded NATS child process, a broker of your own, or none (no machine data)."""
 
-    kind: Literal["embedded", "external", "none"] = Field("embedded", description="embedded: child process on this machine; external: host below; none: no machine data")
-    host: str = Field("127.0.0.1", description="Broker host (external), or address the embedded broker listens on")
-    port: int = Field(1883, ge=0, le=65535, description="MQTT port; 0 with embedded takes a free one")
-    user: str = Field("gemba-server", description="MQTT user")
-    password_file: Path | None = Field(None, description="File with the MQTT password; embedded makes its own in the data folder")
-    tls_ca: Path | None = Field(None, description="PEM of the CA that signed the broker's certificate; set it to speak TLS")
-    client_id: Code = Field("gemba-server", description="MQTT client id; one per server")
-    keepalive_s: int = Field(30, ge=5, le=3_600, description="MQTT keep-alive, s (real time)")
+    kind: Literal["embedded", "external", "none"] = Field(default="embedded", description="embedded: own child process; external: host below; none")
+    host: str = Field(default="127.0.0.1", description="Broker host (external), or address the embedded broker listens on")
+    port: int = Field(default=1883, ge=0, le=65535, description="MQTT port; 0 with embedded takes a free one")
+    user: str = Field(default="gemba-server", description="MQTT user")
+    password_file: Path | None = Field(default=None, description="File with the MQTT password; embedded makes its own in the data folder")
+    tls_ca: Path | None = Field(default=None, description="PEM of the CA that signed the broker's certificate; set it to speak TLS")
+    client_id: Code = Field(default="gemba-server", description="MQTT client id; one per server")
+    keepalive_s: int = Field(default=30, ge=5, le=3_600, description="MQTT keep-alive, s (real time)")
 
 
 class SparkplugSettings(_Section):
     """Names on the wire (Eclipse Sparkplug 3.0)."""
 
-    group: Code = Field("PUMP", description="Group id of the plant's edge nodes")
-    host_id: Code = Field("gemba", description="Host application id; the edges wait for its STATE")
+    group: Code = Field(default="PUMP", description="Group id of the plant's edge nodes")
+    host_id: Code = Field(default="gemba", description="Host application id; the edges wait for its STATE")
 
 
 class IngestSettings(_Section):
     """Bounds of the way from the broker into the stores."""
 
-    records_waiting_max: int = Field(20_000, ge=100, le=1_000_000, description="Decoded messages that may wait for the store")
-    batch_records_max: int = Field(500, ge=1, le=10_000, description="Records one transaction takes at most")
-    stale_s: float = Field(15.0, ge=1, le=3_600, description="A machine with no proven value for this long is shown stale, s (plant time)")
+    records_waiting_max: int = Field(default=20_000, ge=100, le=1_000_000, description="Decoded messages that may wait for the store")
+    batch_records_max: int = Field(default=500, ge=1, le=10_000, description="Records one transaction takes at most")
+    stale_s: float = Field(default=15.0, ge=1, le=3_600, description="A machine with no proven value for this long is shown stale, s (plant time)")
 
 
 class IdentitySettings(_Section):
     """Sign-in. Times are real seconds: a plant clock that runs fast signs nobody out."""
 
-    tablet_idle_s: int = Field(28_800, ge=60, le=86_400, description="A tablet's session ends after this long without a request, s")
-    office_idle_s: int = Field(3_600, ge=60, le=86_400, description="An office session ends after this long without a request, s")
-    admin_idle_s: int = Field(900, ge=60, le=86_400, description="A session that may edit people ends after this long without a request, s")
-    session_s_max: int = Field(43_200, ge=300, le=604_800, description="Any session ends after this, s")
-    setup_token_s: int = Field(1_800, ge=60, le=86_400, description="The first-admin token is good for, s")
-    enrolment_s: int = Field(600, ge=60, le=3_600, description="A device's one-time code is good for, s")
-    wrong_max: int = Field(5, ge=3, le=20, description="Wrong PINs or passwords before a person is locked (the badge still works)")
-    locked_s: int = Field(300, ge=30, le=86_400, description="A lock lasts, s")
-    tries_per_minute_max: int = Field(30, ge=5, le=10_000, description="Sign-in tries a minute per address and per device")
-    argon2_memory_kib: int = Field(19_456, ge=64, le=1_048_576, description="argon2id memory, KiB (OWASP's lower bound is 19456)")
-    argon2_passes: int = Field(2, ge=1, le=20, description="argon2id passes")
+    tablet_idle_s: int = Field(default=28_800, ge=60, le=86_400, description="A tablet's session ends after this long without a request, s")
+    office_idle_s: int = Field(default=3_600, ge=60, le=86_400, description="An office session ends after this long without a request, s")
+    admin_idle_s: int = Field(default=900, ge=60, le=86_400, description="A session that may edit people ends after this long without a request, s")
+    session_s_max: int = Field(default=43_200, ge=300, le=604_800, description="Any session ends after this, s")
+    setup_token_s: int = Field(default=1_800, ge=60, le=86_400, description="The first-admin token is good for, s")
+    enrolment_s: int = Field(default=600, ge=60, le=3_600, description="A device's one-time code is good for, s")
+    wrong_max: int = Field(default=5, ge=3, le=20, description="Wrong PINs or passwords before a person is locked (the badge still works)")
+    locked_s: int = Field(default=300, ge=30, le=86_400, description="A lock lasts, s")
+    tries_per_minute_max: int = Field(default=30, ge=5, le=10_000, description="Sign-in tries a minute per address and per device")
+    argon2_memory_kib: int = Field(default=19_456, ge=64, le=1_048_576, description="argon2id memory, KiB (OWASP's lower bound is 19456)")
+    argon2_passes: int = Field(default=2, ge=1, le=20, description="argon2id passes")
 
 
 class ErpSettings(_Section):
     """The ERP behind erp_sync."""
 
-    kind: Literal["none", "http"] = Field("none", description="none, or http: the small HTTP contract of docs/manual")
-    url: str = Field("", description="Base URL of the ERP's interface")
-    token_file: Path | None = Field(None, description="File with the ERP's bearer token")
-    poll_s: float = Field(10.0, ge=0.2, le=3_600, description="Ask for new orders every, s (plant time)")
+    kind: Literal["none", "http"] = Field(default="none", description="none, or http: the small HTTP contract of docs/manual")
+    url: str = Field(default="", description="Base URL of the ERP's interface")
+    token_file: Path | None = Field(default=None, description="File with the ERP's bearer token")
+    poll_s: float = Field(default=10.0, ge=0.2, le=3_600, description="Ask for new orders every, s (plant time)")
 
     @model_validator(mode="after")
     def _http_has_an_url(self) -> ErpSettings:
@@ -131,9 +133,11 @@ class ErpSettings(_Section):
 class Settings(_Section):
     """The whole configuration of one server."""
 
-    data_dir: Path = Field(Path("gemba-data"), description="Folder of everything this server keeps: database, telemetry, photos, keys, backups")
-    zone: str = Field("Asia/Shanghai", description="The plant's IANA time zone; shifts and production days are in it")
-    lang: Literal["zh", "en"] = Field("zh", description="Language of the command line and of people who have not chosen")
+    data_dir: Path = Field(
+        default=Path("gemba-data"), description="Folder of everything this server keeps: database, telemetry, photos, keys, backups"
+    )
+    zone: str = Field(default="Asia/Shanghai", description="The plant's IANA time zone; shifts and production days are in it")
+    lang: Literal["zh", "en"] = Field(default="zh", description="Language of the command line and of people who have not chosen")
     http: Http = Http()
     database: DatabaseSettings = DatabaseSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

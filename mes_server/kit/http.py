@@ -24,8 +24,19 @@ from mes_server.kit.live import Live
 from mes_server.kit.paging import CursorQuery, LimitQuery, Page, decode_cursor, encode_cursor
 
 __all__ = [
-    "OPEN", "Authenticate", "CursorQuery", "Kit", "KitDep", "LimitQuery", "Page", "allow", "decode_cursor", "encode_cursor",
-    "install_problem_handlers", "kit_of", "lang_of",
+    "OPEN",
+    "Authenticate",
+    "CursorQuery",
+    "Kit",
+    "KitDep",
+    "LimitQuery",
+    "Page",
+    "allow",
+    "decode_cursor",
+    "encode_cursor",
+    "install_problem_handlers",
+    "kit_of",
+    "lang_of",
 ]
 Authenticate = Callable[[Request], Awaitable[Actor]]  # raises NotSignedIn
 

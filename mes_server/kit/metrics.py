@@ -21,7 +21,7 @@ class Metrics:
         self.request_seconds = Histogram("gemba_http_request_seconds", "Seconds from request to answer", ["route"], registry=reg, buckets=_SECONDS)
         self.acts = Counter("gemba_acts_total", "Acts by outcome", ["outcome"], registry=reg)
         self.acts_batch = Histogram("gemba_acts_batch_size", "Acts in one transaction", registry=reg, buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
-        self.commit_seconds = Histogram("gemba_acts_commit_seconds", "Seconds of one commit", registry=reg, buckets=_SECONDS)
+        self.batch_seconds = Histogram("gemba_acts_batch_seconds", "Seconds of one transaction of acts", registry=reg, buckets=_SECONDS)
         self.acts_waiting = Gauge("gemba_acts_waiting", "Acts that wait for the writer", registry=reg)
         self.journal_unsealed = Gauge("gemba_journal_unsealed", "Journal records not yet in the chain", registry=reg)
         self.live_listeners = Gauge("gemba_live_listeners", "Screens that follow live", registry=reg)

@@ -41,7 +41,9 @@ async def get_clock(kit: KitDep) -> ClockView:
 
 
 @router.get("/live", operation_id="listen_live", response_class=StreamingResponse)
-async def listen_live(request: Request, kit: KitDep, topics: Annotated[str, Query(min_length=1, max_length=4_000)], actor: Actor = allow("read")) -> StreamingResponse:
+async def listen_live(
+    request: Request, kit: KitDep, topics: Annotated[str, Query(min_length=1, max_length=4_000)], actor: Actor = allow("read")
+) -> StreamingResponse:
     """Server-sent events: `hello`, a `beat` each 10 s, then one event per change of a topic. `Last-Event-ID` resumes."""
     last = request.headers.get("last-event-id", "")
     stream: AsyncIterator[str] = kit.live.listen(frozenset(topics.split(",")), last_id=int(last) if last.isdigit() else None)

@@ -46,5 +46,5 @@ class Every:
             except Exception:
                 self.failures += 1
                 log.exception("job %s failed (%d in a row)", self.name, self.failures)
-            pause = self._seconds if not self.failures else min(60.0, self._seconds * 2 ** min(self.failures, 10)) * random.uniform(0.5, 1.0)
+            pause = self._seconds if not self.failures else min(60.0, self._seconds * 2 ** min(self.failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311  jitter
             await asyncio.sleep(pause)

@@ -1,4 +1,4 @@
-"""The two web apps as files: hashed assets are cached for ever, the entry pages never; unknown paths are the app's own; pre-gzipped files go out as they are."""
+"""The two web apps as files: hashed assets are cached for ever, entry pages never; unknown paths belong to the app; gzipped files go out as such."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ APPS = ("scanner", "dashboards")
 _FOREVER = "public, max-age=31536000, immutable"
 _NOT_BUILT = {
     "zh": ("网页应用尚未构建", "服务器已在运行，但此安装包不含网页应用。请在源码目录运行：", "接口说明"),
-    "en": ("The web apps are not built", "The server is running, but this installation holds no web apps. In the source folder run:", "API description"),
+    "en": ("The web apps are not built", "The server is running without them. In the source folder run:", "API description"),
 }
 
 

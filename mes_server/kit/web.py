@@ -1,4 +1,4 @@
-"""ASGI layers round the whole application: body limits before anything is parsed, security headers, request figures. Plain ASGI: a request costs µs."""
+"""ASGI layers round the whole application: body limits before anything is parsed, security headers, request figures. Plain ASGI: µs a request."""
 
 from __future__ import annotations
 
