@@ -1,0 +1,1 @@
+"""Tests about the repository itself, and tests that these checks bite."""
