@@ -34,13 +34,17 @@ from mes_server.kit.live import Live
 from mes_server.kit.metrics import Metrics
 from mes_server.kit.services import Background
 from mes_server.kit.web import BodyLimit, RequestFigures, SecurityHeaders
+from mes_server.plant import routes as plant_routes
 
 log = logging.getLogger("gemba.app")
 API = "/api/v1"
 STATIC = Path(__file__).parent / "static"
 
 # One line a slice, in the order of API.md.
-ROUTERS: tuple[APIRouter, ...] = (kit_routes.router,)
+ROUTERS: tuple[APIRouter, ...] = (
+    kit_routes.router,
+    plant_routes.router,
+)
 
 
 def _compose(app: FastAPI, settings: Settings, kit: Kit) -> list[Background]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mes_server.kit import journal
 from mes_server.kit.db import Base
+from mes_server.plant import models as plant
 
-MODELS = (journal,)
+MODELS = (journal, plant)
 metadata = Base.metadata

@@ -18,44 +18,23 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, ClassVar, TypeVar
-from uuid import UUID
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
 from edge_agent.contract.clock import Clock
 from mes_server.kit import journal
 from mes_server.kit.actor import Actor
+from mes_server.kit.command import Command, ms_of
 from mes_server.kit.db import Database
 from mes_server.kit.errors import MesError, Overloaded, SameIdOtherBody, StorageFailed
 from mes_server.kit.live import Live
 from mes_server.kit.metrics import Metrics
 
+__all__ = ["Acts", "Answer", "Command", "Done", "after_commit", "ms_of", "recorded_ms"]
 log = logging.getLogger("gemba.acts")
 T = TypeVar("T")
-
-
-class Command(BaseModel):
-    """What a client asks for. `event_id` (UUIDv7, made by the client at first touch) is the idempotency key."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    type: ClassVar[str]  # the journal's type, past tense: "production.reported"
-    right: ClassVar[str]  # the right it asks for; the door refuses a command without one
-
-    event_id: UUID
-    occurred_at: AwareDatetime
-
-    @property
-    def occurred_ms(self) -> int:
-        return ms_of(self.occurred_at)
-
-
-def ms_of(when: datetime) -> int:
-    return round(when.timestamp() * 1000)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
+import sqlalchemy as sa
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -19,7 +20,7 @@ from edge_agent.contract.clock import Clock
 from mes_server.kit.actor import Actor
 from mes_server.kit.acts import Acts
 from mes_server.kit.db import Database
-from mes_server.kit.errors import Forbidden, Lang, MesError, Overloaded, Refused
+from mes_server.kit.errors import Forbidden, Lang, MesError, Overloaded, Refused, StorageFailed
 from mes_server.kit.live import Live
 from mes_server.kit.paging import CursorQuery, LimitQuery, Page, decode_cursor, encode_cursor
 
@@ -97,6 +98,27 @@ class BadRequestBody(Refused):
     next_zh = "请更正所列字段后重新提交。"
 
 
+class WindowTooWide(Refused):
+    """A read asked for more time than one answer may hold."""
+
+    code = "window_too_wide"
+    en = "The window is longer than {days_max} days."
+    zh = "时间范围超过 {days_max} 天。"
+    next_en = "Ask for a shorter window."
+    next_zh = "请缩短时间范围。"
+
+
+class Internal(MesError):
+    """Something unexpected; the words say nothing of the inside."""
+
+    code = "internal"
+    status = 500
+    en = "The server met something it did not expect."
+    zh = "服务器发生意外错误。"
+    next_en = "Nothing was booked by this request. Try again; tell your administrator if it comes back."
+    next_zh = "本次请求未记录任何内容。请重试；若再次出现请联系管理员。"
+
+
 def install_problem_handlers(app: FastAPI) -> None:
     """One place that turns errors into application/problem+json. Nothing internal leaks."""
 
@@ -113,6 +135,14 @@ def install_problem_handlers(app: FastAPI) -> None:
     async def _malformed(request: Request, error: RequestValidationError) -> JSONResponse:
         fields = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()[:20])
         return answer(request, BadRequestBody(fields=fields))
+
+    @app.exception_handler(Exception)
+    async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+        return answer(request, Internal())
+
+    @app.exception_handler(sa.exc.OperationalError)
+    async def _store(request: Request, error: sa.exc.OperationalError) -> JSONResponse:
+        return answer(request, StorageFailed())
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
