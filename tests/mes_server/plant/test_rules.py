@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 from mes_server.plant import rules
 from mes_server.plant.rules import Calendar
 from mes_server.plant.schemas import Break, PlantBody, Shift
-import itertools
 
 EVERY_DAY = (1, 2, 3, 4, 5, 6, 7)
 
