@@ -35,6 +35,7 @@ from mes_server.kit.metrics import Metrics
 from mes_server.kit.services import Background
 from mes_server.kit.web import BodyLimit, RequestFigures, SecurityHeaders
 from mes_server.plant import routes as plant_routes
+from mes_server.products import routes as product_routes
 
 log = logging.getLogger("gemba.app")
 API = "/api/v1"
@@ -44,6 +45,7 @@ STATIC = Path(__file__).parent / "static"
 ROUTERS: tuple[APIRouter, ...] = (
     kit_routes.router,
     plant_routes.router,
+    product_routes.router,
 )
 
 

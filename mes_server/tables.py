@@ -5,6 +5,7 @@ from __future__ import annotations
 from mes_server.kit import journal
 from mes_server.kit.db import Base
 from mes_server.plant import models as plant
+from mes_server.products import models as products
 
-MODELS = (journal, plant)
+MODELS = (journal, plant, products)
 metadata = Base.metadata

@@ -108,6 +108,16 @@ class WindowTooWide(Refused):
     next_zh = "请缩短时间范围。"
 
 
+class PathDiffers(Refused):
+    """The path and the body name different things."""
+
+    code = "path_differs"
+    en = "The path says {path}, the entry says {body}."
+    zh = "路径为 {path}，内容为 {body}。"
+    next_en = "Use the same code in both."
+    next_zh = "请使用相同的代码。"
+
+
 class Internal(MesError):
     """Something unexpected; the words say nothing of the inside."""
 
