@@ -34,6 +34,7 @@ from mes_server.kit.live import Live
 from mes_server.kit.metrics import Metrics
 from mes_server.kit.services import Background
 from mes_server.kit.web import BodyLimit, RequestFigures, SecurityHeaders
+from mes_server.machine_states import routes as machine_states_routes
 from mes_server.plant import routes as plant_routes
 from mes_server.products import routes as product_routes
 
@@ -46,6 +47,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     kit_routes.router,
     plant_routes.router,
     product_routes.router,
+    machine_states_routes.router,
 )
 
 

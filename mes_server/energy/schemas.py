@@ -1,0 +1,81 @@
+"""Readings that come in from ingest, and the answers of the energy routes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pydantic import BaseModel
+
+
+class ReadingFact(NamedTuple):
+    """Running totals of a meter at `at_ms`, kept monotone by edge and ingest; None: this record did not say it (unchanged)."""
+
+    meter: str
+    at_ms: int
+    import_wh: float | None
+    export_wh: float | None
+    reactive_varh: float | None
+
+
+class LoadPoint(BaseModel):
+    """A bucket that begins at `at`: `wh` null where nothing is known; `estimated`: a part was spread over a gap."""
+
+    at: str
+    wh: float | None
+    w_mean: float | None
+    estimated: bool
+
+
+class MeterLoad(BaseModel):
+    meter: str
+    points: list[LoadPoint]
+
+
+class MeterSummary(BaseModel):
+    """`estimated_share` 0..1 of `wh`; `coverage` 0..1 of the elapsed window. `w_max_15min` over whole clock-aligned 15-minute blocks."""
+
+    meter: str
+    name_zh: str
+    name_en: str
+    kind: str
+    machine: str | None
+    line: str | None
+    wh: float | None
+    varh: float | None
+    pf: float | None
+    w_max_15min: float | None
+    w_max_at: str | None
+    estimated_share: float | None
+    coverage: float | None
+    idle_wh: float | None
+
+
+class Summary(BaseModel):
+    """The site over a window. `unmetered_wh` = incomer - (machines + utilities); negative says a meter is wrong or missing data."""
+
+    meters: list[MeterSummary]
+    machines_wh: float | None
+    utilities_wh: float | None
+    incomer_wh: float | None
+    unmetered_wh: float | None
+    good: int
+    wh_per_good: float | None
+    idle_wh: float | None
+    coverage: float | None
+    w_max_15min: float | None
+    w_max_at: str | None
+    how_zh: str
+    how_en: str
+
+
+class MonthOut(BaseModel):
+    """A calendar month in the plant's zone. `pf` = P / sqrt(P² + Q²) from the month's energies, never a mean of power factors."""
+
+    month: str
+    wh: float | None
+    varh: float | None
+    pf: float | None
+    demand_w_max_15min: float | None
+    demand_at: str | None
+    estimated_share: float | None
+    coverage: float | None
