@@ -262,7 +262,7 @@ def _build(name: str, raw: dict[str, Any], seed: int | None) -> Scenario:
         Product(code=code, **{**one, "cycle_s": {int(number): seconds for number, seconds in one["cycle_s"].items()}})
         for code, one in raw["products"].items()
     )
-    mess = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.get("mess", {}).items()}
+    mess: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.get("mess", {}).items()}
     return Scenario(
         name=name,
         seed=int(raw["seed"] if seed is None else seed),

@@ -128,9 +128,7 @@ class ErpEvent:
     data: dict[str, Any]
 
 
-Event = (
-    StateEvent | VarEvent | CountEvent | PieceEvent | LotEvent | PowerEvent | MinuteEvent | ActEvent | OfflineEvent | PlcEvent | ErpEvent
-)
+Event = StateEvent | VarEvent | CountEvent | PieceEvent | LotEvent | PowerEvent | MinuteEvent | ActEvent | OfflineEvent | PlcEvent | ErpEvent
 
 
 def uuid7(at_ms: int, key: str) -> str:

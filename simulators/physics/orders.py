@@ -114,9 +114,7 @@ class OrderBook:
         lead_ms = (self._load_s + 6 * 3600 + (now_ms - self._begin(now_ms)) * 0) * rng.uniform(0.85, 1.35) * 1000
         due = round((self._begin(now_ms) + lead_ms) / 3_600_000) * 3_600_000
         product = self._scenario.product(self._product)
-        order = Order(
-            f"WO-{self._next}", f"ERP-{500000 + self._next}", product.code, product.family, quantity, due, rng.choice((3, 5, 5, 5, 7))
-        )
+        order = Order(f"WO-{self._next}", f"ERP-{500000 + self._next}", product.code, product.family, quantity, due, rng.choice((3, 5, 5, 5, 7)))
         self._next += 1
         self.orders.append(order)
         return order

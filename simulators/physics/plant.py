@@ -171,7 +171,7 @@ class Plant:
         self.out.append(OfflineEvent(self.now, station, self.now + self.scenario.mess.offline_s * 1000))
 
     def _erp_change(self) -> None:
-        running = [o for o in self.book.orders if o.state == "released" and 8 < o.ahead[10]][:3]
+        running = [o for o in self.book.orders if o.state == "released" and o.ahead[10] > 8][:3]
         if not running:
             return
         order = self.rng.choice(running)
@@ -324,9 +324,7 @@ class Plant:
             self._serials += 1
             serial = f"HT{order.item[2:]}-{order.number[3:]}-{self._serials:05d}"
         self.out.append(
-            PieceEvent(
-                self.now, piece.number, order.number, number, spec.code, cycle.started_ms, "scrap" if reason else "good", reason, serial
-            )
+            PieceEvent(self.now, piece.number, order.number, number, spec.code, cycle.started_ms, "scrap" if reason else "good", reason, serial)
         )
         if machine.operation.counting == "machine":
             self._count(machine, order, bool(reason) and spec.scrap_by == "plc")
