@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -58,71 +58,77 @@ def _error(status: int, code: str, message: str, message_zh: str, **headers: str
 
 
 def build_app(books: Books, clock: Clock, api_key: str, company: str) -> FastAPI:
-    """The app over these books. Every call but none needs the key."""
-    app = FastAPI(title="SimERP", openapi_url=None, docs_url=None)
+    """The app over these books. Every call needs the key."""
 
     def key(x_api_key: Annotated[str, Header()] = "") -> None:
         if not secrets.compare_digest(x_api_key, api_key):
             raise HTTPException(401)
 
-    guard = [Depends(key)]
+    app = FastAPI(title="SimERP", openapi_url=None, docs_url=None, dependencies=[Depends(key)])
+    app.add_exception_handler(HTTPException, _plain)
+    app.add_exception_handler(RequestValidationError, _bad)
+    app.add_exception_handler(Refused, _refused)
+    app.include_router(_routes(books, clock, company))
+    return app
 
-    @app.exception_handler(HTTPException)
-    async def plain(request: Request, error: HTTPException) -> JSONResponse:
-        words = {401: ("unauthorized", "Wrong or no X-Api-Key", "密钥错误"), 404: ("not_found", "Not here", "不存在")}
-        return _error(error.status_code, *words.get(error.status_code, ("error", str(error.detail), str(error.detail))))
 
-    @app.exception_handler(RequestValidationError)
-    async def bad(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return _error(422, "bad_message", f"{place}: {first['msg']}", f"报文有误：{place}")
+async def _plain(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    words = {401: ("unauthorized", "Wrong or no X-Api-Key", "密钥错误"), 404: ("not_found", "Not here", "不存在")}
+    return _error(status, *words.get(status, ("error", str(error), str(error))))
 
-    @app.exception_handler(Refused)
-    async def refused(request: Request, error: Refused) -> JSONResponse:
-        return _error(422, error.code, error.message, error.message_zh)
 
-    @app.get("/api/info", dependencies=guard)
+async def _bad(request: Request, error: Exception) -> Response:
+    first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
+    place = ".".join(str(part) for part in first["loc"])
+    return _error(422, "bad_message", f"{place}: {first['msg']}", f"报文有误：{place}")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    if not isinstance(error, Refused):
+        raise error
+    return _error(422, error.code, error.message, error.message_zh)
+
+
+def _routes(books: Books, clock: Clock, company: str) -> APIRouter:
+    router = APIRouter(prefix="/api")
+
+    @router.get("/info")
     def info() -> dict[str, Any]:
-        return {
-            "name": "SimERP",
-            "version": "1.4.0",
-            "company": company,
-            "time": iso(clock.now_ms()),
-            "capabilities": ["changes", "confirmations", "lookup", "stock", "reversal"],
-        }
+        capabilities = ["changes", "confirmations", "lookup", "stock", "reversal"]
+        return {"name": "SimERP", "version": "1.4.0", "company": company, "time": iso(clock.now_ms()), "capabilities": capabilities}
 
-    @app.get("/api/changes/{entity}", dependencies=guard)
+    @router.get("/changes/{entity}")
     def changes(entity: Entity, cursor: str = "", limit: Annotated[int, Query(ge=1, le=500)] = 200) -> dict[str, Any]:
         return books.changes(entity, cursor, limit)
 
-    @app.get("/api/orders/{number}/totals", dependencies=guard)
+    @router.get("/orders/{number}/totals")
     def totals(number: str) -> dict[str, Any]:
         return books.order_totals(number)
 
-    @app.get("/api/stock", dependencies=guard)
+    @router.get("/stock")
     def stock(item: str | None = None, lot: str | None = None) -> dict[str, Any]:
         return {"items": books.stock(item, lot)}
 
-    @app.get("/api/confirmations", dependencies=guard)
+    @router.get("/confirmations")
     def lookup(message_id: str | None = None, reference: str | None = None, order: str | None = None) -> dict[str, Any]:
         for name, value in (("message_id", message_id), ("reference", reference), ("order", order)):
             if value is not None:
                 return {"items": books.find(name, value)}
         raise HTTPException(404)
 
-    @app.post("/api/confirmations", dependencies=guard, response_model=None)
+    @router.post("/confirmations", response_model=None)
     async def confirm(message: Confirmation, idempotency: Annotated[str, Header()] = "") -> Response:
         return await _confirm(books, message.model_dump(), idempotency == "on")
 
-    @app.get("/api/{entity}/{record_id}", dependencies=guard)
+    @router.get("/{entity}/{record_id}")
     def fetch(entity: Entity, record_id: str) -> dict[str, Any]:
         record = books.fetch(entity, record_id)
         if record is None:
             raise HTTPException(404)
         return record
 
-    return app
+    return router
 
 
 async def _confirm(books: Books, message: dict[str, Any], idempotent: bool) -> Response:

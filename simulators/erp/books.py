@@ -133,9 +133,8 @@ class Books:
         for material in message.get("materials", []):
             lot = material.get("lot")
             if material["use"] == "consumed" and lot and lot not in self._records["lots"]:
-                raise self._no(
-                    "lot_unknown", f"Lot {lot} is not known here; has the goods receipt been keyed in?", f"批次 {lot} 不存在，是否已录入收货？"
-                )
+                words = f"Lot {lot} is not known here; has the goods receipt been keyed in?"
+                raise self._no("lot_unknown", words, f"批次 {lot} 不存在，是否已录入收货？")
 
     def _book(self, message: Record, sign: int) -> None:
         totals = self.totals[str(message["order"])]
@@ -181,17 +180,10 @@ class Books:
 
     def order_totals(self, number: str) -> Record:
         totals = self.totals.get(number, Totals())
-        return {
-            "order": number,
-            "operations": [
-                {"operation": operation, "good": held[0], "scrap": held[1], "rework": held[2]}
-                for operation, held in sorted(totals.operations.items())
-            ],
-            "consumed": [{"item": item, "lot": lot or None, "quantity": round(amount, 6)} for (item, lot), amount in sorted(totals.consumed.items())],
-            "produced": [
-                {"item": item, "lot": None, "serials": totals.serials, "quantity": amount} for item, amount in sorted(totals.produced.items())
-            ],
-        }
+        operations = [{"operation": number, "good": h[0], "scrap": h[1], "rework": h[2]} for number, h in sorted(totals.operations.items())]
+        consumed = [{"item": item, "lot": lot or None, "quantity": round(amount, 6)} for (item, lot), amount in sorted(totals.consumed.items())]
+        produced = [{"item": i, "lot": None, "serials": totals.serials, "quantity": amount} for i, amount in sorted(totals.produced.items())]
+        return {"order": number, "operations": operations, "consumed": consumed, "produced": produced}
 
     def stock(self, item: str | None, lot: str | None) -> list[Record]:
         units = {code: record["data"]["unit"] for code, record in self._records["items"].items()}

@@ -1,6 +1,6 @@
 """Register maps of four real makes and how their numbers are coded.
 
-Addresses are zero based (as on the wire). Sources: Eastron SDM630 and Schneider iEM3000 and Siemens PAC3200 as in volkszaehler/mbmd and the vendors' manuals;
+Addresses are zero based. Sources: Eastron SDM630, Schneider iEM3000, Siemens PAC3200 as in volkszaehler/mbmd and the makers' manuals;
 Carlo Gavazzi EM340 from its communication protocol document (32-bit values, low word first).
 """
 

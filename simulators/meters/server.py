@@ -1,6 +1,6 @@
 """A Modbus TCP gateway (pymodbus server) with one unit per meter.
 
-The registers are computed at the moment of the read from the physics' exact integrals: an energy register is right to its own resolution at any speed.
+Registers are computed at the moment of the read from the physics' exact integrals: an energy register is right to its resolution at any speed.
 """
 
 from __future__ import annotations
@@ -88,6 +88,6 @@ class MeterGateway:
 
     async def stop(self) -> None:
         if self._server is not None and self._task is not None:
-            await self._server.shutdown()
+            await self._server.shutdown()  # type: ignore[no-untyped-call]
             await asyncio.gather(self._task, return_exceptions=True)
         self._server = self._task = None

@@ -1,7 +1,8 @@
 """One OPC UA server for one line (asyncua): SignAndEncrypt and a user, own namespace URI, PackML-like variables, source timestamps of the plant.
 
 Objects are machines, variables `<machine>.<Name>` with string identifiers in the line's namespace:
-StateCurrent Int32, AlarmCode String, GoodCount/ScrapCount UInt32 (UInt16 on the old saw), OrderId/OperationId String, CycleTime Double s, ToolWear Double 0..1.
+StateCurrent Int32, AlarmCode String, GoodCount/ScrapCount UInt32 (UInt16 on the old saw), OrderId/OperationId String, CycleTime Double s,
+ToolWear Double 0..1.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from asyncua import Server, ua
+from asyncua import ua
 from asyncua.crypto.cert_gen import generate_private_key, generate_self_signed_app_certificate
 from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.server import Server
+from asyncua.server.user_managers import UserManager
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -52,7 +55,7 @@ class PlcIdentity:
         return f"opc.tcp://127.0.0.1:{self.port}/plc/"
 
 
-class _OneUser:
+class _OneUser(UserManager):
     """Lets in exactly one user; anonymous and wrong passwords are refused."""
 
     def __init__(self, user: str, password: str) -> None:
@@ -114,12 +117,12 @@ class LinePlc:
 
     async def _add(self, server: Server, index: int, machine: Machine, at_ms: int | None) -> None:
         code = machine.spec.code
-        parent = await server.nodes.objects.add_object(ua.NodeId(code, index), f"{index}:{code}")
+        parent = await server.nodes.objects.add_object(_node_id(code, index), f"{index}:{code}")
         for name, (value, since_ms) in machine.variables.items():
             kind = _TYPES[name]
             if machine.spec.counter == "u16" and kind is ua.VariantType.UInt32:
                 kind = ua.VariantType.UInt16
-            node = await parent.add_variable(ua.NodeId(f"{code}.{name}", index), f"{index}:{name}", ua.Variant(value, kind))
+            node = await parent.add_variable(_node_id(f"{code}.{name}", index), f"{index}:{name}", ua.Variant(value, kind))
             self._nodes[code, name] = (node.nodeid, kind)
             await server.write_attribute_value(node.nodeid, _data(value, kind, since_ms if at_ms is None else at_ms))
 
@@ -136,7 +139,11 @@ class LinePlc:
             await server.stop()
 
 
+def _node_id(name: str, index: int) -> ua.NodeId:
+    return ua.NodeId(name, index)  # type: ignore[arg-type]
+
+
 def _data(value: Value, kind: ua.VariantType, at_ms: int) -> ua.DataValue:
     when = datetime.fromtimestamp(at_ms / 1000, UTC)
     when = when.replace(microsecond=(at_ms % 1000) * 1000)  # floats of seconds lose the last millisecond
-    return ua.DataValue(Value=ua.Variant(value, kind), SourceTimestamp=when, ServerTimestamp=when)
+    return ua.DataValue(Value=ua.Variant(value, kind), SourceTimestamp=when, ServerTimestamp=when)  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from simulators.meters import MAPS, MeterGateway, MeterReading
 from simulators.physics import Plant, VarEvent
 from simulators.plc import LinePlc, PlcIdentity
 from simulators.scenario import load
-from tests.support.sim import free_port
+from tests.support.ports import free_port
 
 START = 1_772_401_500_000
 

@@ -1,8 +1,7 @@
-"""Helpers for tests of the simulators: free ports, an ASGI app on a real socket."""
+"""Helper for tests of the simulators: an ASGI app on a real socket."""
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +9,7 @@ from typing import Any
 
 import uvicorn
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.support.ports import free_port
 
 
 @contextmanager
