@@ -1,0 +1,41 @@
+/** The waterfall as an ECharts option; figures as the server gave them. */
+import type { LossesAnswer } from '@gemba/web_kit/api/types'
+import { minutes } from '@gemba/web_kit/format'
+import { nameOf } from '@gemba/web_kit/i18n'
+import { axisLook, baseOption, colours, type ChartOption } from '../../charts/echarts'
+
+const TONES: Record<string, 'stop' | 'wait' | 'setup' | 'idle'> = { breakdown: 'stop', fault: 'stop', unexplained: 'stop', scrap: 'stop', material: 'wait', starved: 'wait', blocked: 'wait', setup: 'setup' }
+
+export function waterfallOption(rows: LossesAnswer['waterfall']): ChartOption {
+  const c = colours()
+  const axis = axisLook()
+  let level = 0
+  const floors: number[] = []
+  for (const row of rows) {
+    if (row.kind === 'loss') {
+      level -= row.seconds
+      floors.push(level / 60)
+    } else {
+      level = row.seconds
+      floors.push(0)
+    }
+  }
+  const colour = (row: (typeof rows)[number]): string => (row.kind === 'total' ? c.text2 : row.kind === 'rest' ? c.run : c[TONES[row.key] ?? 'idle'])
+  return {
+    ...baseOption(),
+    tooltip: { show: false },
+    grid: { left: 46, right: 10, top: 26, bottom: 44 },
+    xAxis: { type: 'category', data: rows.map((row) => nameOf(row) || row.key), ...axis, axisLabel: { ...axis.axisLabel, interval: 0, width: 84, overflow: 'break' as const } },
+    yAxis: { type: 'value', ...axis, axisLine: { show: false } },
+    series: [
+      { type: 'bar', stack: 'w', itemStyle: { color: 'transparent' }, silent: true, data: floors },
+      {
+        type: 'bar',
+        stack: 'w',
+        barWidth: '62%',
+        label: { show: true, position: 'top', color: c.text, fontSize: 13, formatter: (p) => minutes(rows[p.dataIndex]?.seconds) },
+        data: rows.map((row) => ({ value: row.seconds / 60, itemStyle: { color: colour(row) } })),
+      },
+    ],
+  }
+}

@@ -1,0 +1,23 @@
+/** The state of a view lives in its address: a link reproduces the view for another person in another language. */
+import { computed, type WritableComputedRef } from 'vue'
+import { useRoute, useRouter } from 'vue-router'
+
+/** A query parameter as a ref; setting it to the fallback removes it from the address. */
+export function useParam(name: string, fallback = ''): WritableComputedRef<string> {
+  const route = useRoute()
+  const router = useRouter()
+  return computed({
+    get: () => {
+      const raw = route.query[name]
+      return typeof raw === 'string' && raw ? raw : fallback
+    },
+    set: (value) => void router.replace({ query: { ...route.query, [name]: value && value !== fallback ? value : undefined } }),
+  })
+}
+
+/** Several parameters in one step. */
+export function useParams(): (changes: Record<string, string | undefined>) => void {
+  const route = useRoute()
+  const router = useRouter()
+  return (changes) => void router.replace({ query: { ...route.query, ...changes } })
+}
