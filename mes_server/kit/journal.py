@@ -213,18 +213,21 @@ def page(
     *,
     type: str | None = None,
     subject: str | None = None,
+    subjects: Sequence[str] | None = None,
     person: str | None = None,
     after: int | None = None,
     limit: int = 100,
     cursor: str | None = None,
 ) -> Page[dict[str, Any]]:
-    """Records for a screen, newest first; with `after` oldest first from there. `subject` ending in `*` matches its beginning."""
+    """Records for a screen, newest first; with `after` oldest first from there. `subject` ending in `*` matches its beginning; `subjects`: any of them."""
     query = sa.select(_TABLE)
     if type is not None:
         query = query.where(_TABLE.c.type == type)
     if subject is not None:
         like = _TABLE.c.subject.startswith(subject[:-1], autoescape=True) if subject.endswith("*") else _TABLE.c.subject == subject
         query = query.where(like)
+    if subjects is not None:
+        query = query.where(_TABLE.c.subject.in_(subjects))
     if person is not None:
         query = query.where(_TABLE.c.person == person)
     mark = decode_cursor(cursor, 1)

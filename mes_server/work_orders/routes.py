@@ -56,7 +56,7 @@ def get_work_order(number: str, kit: KitDep) -> OrderView:
 
 
 @router.get("/work-orders/{number}/events", operation_id="list_work_order_events", dependencies=[allow("read")])
-def list_work_order_events(number: str, kit: KitDep, limit: LimitQuery = 100, cursor: CursorQuery = None) -> Page[journal.RecordView]:
+def list_work_order_events(number: str, kit: KitDep, limit: LimitQuery = 100, cursor: CursorQuery = None) -> Page[dict[str, Any]]:
     """The order's journal: its own acts and those of its operations, newest first."""
     with kit.db.read() as session:
         order = service.order_view(session, number, kit.clock.now_ms())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 from pydantic.types import StrictFloat, StrictInt
 
 from mes_server.kit.acts import Command
@@ -14,7 +14,18 @@ OperationRef = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}/\d{1,6}$", d
 # A number of any kind, so that the rules can answer a fraction or a barcode in the plant's words instead of the parser's.
 PiecesSaid = StrictInt | StrictFloat
 Origin = Literal["chip", "pad", "scan", "machine", "import"]
-Note = Annotated[str, Field(max_length=500)]
+
+
+def printable(text: str) -> str:
+    """Any language, any sign; but no control characters (a store refuses NUL) and no half characters."""
+    if any(sign < " " and sign not in "\n\t" or sign == "\x7f" or "\ud800" <= sign <= "\udfff" for sign in text):
+        raise ValueError("contains control characters")
+    return text
+
+
+Note = Annotated[str, Field(max_length=500), AfterValidator(printable)]
+# A supplier's own code, as it stands on the label: one line, nothing before or after it.
+LabelCode = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(printable), Field(pattern=r"^\S(.*\S)?$")]
 EventRef = Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{36}$", description="event_id of the act it is about")]
 
 
@@ -57,7 +68,7 @@ class ReportProduction(Command):
     scrap: PiecesSaid = 0
     rework: PiecesSaid = 0
     reason: Code | None = None
-    serials: Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=500)] = []
+    serials: Annotated[list[LabelCode], Field(max_length=500)] = []
     origin: Origin = "chip"
     confirmed: bool = False
 
@@ -81,7 +92,7 @@ class CorrectProduction(Command):
     good: PiecesSaid
     scrap: PiecesSaid
     rework: PiecesSaid = 0
-    reason: Annotated[str, Field(min_length=1, max_length=64)]
+    reason: Code
     note: Note | None = None
     confirmed: bool = False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mes_server.kit.acts import Command, ServiceFunction
 from mes_server.work_orders import schemas
+from mes_server.work_orders.service.common import SETTLED_BY
 from mes_server.work_orders.service.machine_counts import record_machine_counts
 from mes_server.work_orders.service.orders import (
     ErpApplied,
@@ -26,14 +27,18 @@ from mes_server.work_orders.service.orders import (
 from mes_server.work_orders.service.reads import (
     CountBucket,
     CountSum,
+    OpenOperation,
     OperationFacts,
     RunInterval,
     count_buckets,
+    count_views,
     counts,
     current_operations,
+    open_operation,
+    operation_buckets,
     operation_facts,
-    operation_view,
     order_view,
+    orders_overview,
     orders_page,
     queue_for_machines,
     run_intervals,
@@ -52,11 +57,15 @@ ACTS: dict[str, tuple[type[Command], ServiceFunction]] = {
 
 __all__ = [
     "ACTS",
+    "SETTLED_BY",
     "CountBucket",
     "CountSum",
     "ErpApplied",
+    "ErpChange",
     "ErpOrder",
+    "OpenOperation",
     "OperationFacts",
+    "OrderHolding",
     "RunInterval",
     "apply_erp_order",
     "cancel_order",
@@ -66,16 +75,21 @@ __all__ = [
     "complete_order",
     "correct_production",
     "count_buckets",
+    "count_views",
     "counts",
     "create_order",
     "current_operations",
     "decide_erp_change",
+    "find_order",
     "hold_operation",
     "hold_order",
     "interrupt_operation",
+    "open_operation",
+    "operation_buckets",
     "operation_facts",
-    "operation_view",
+    "order_holding",
     "order_view",
+    "orders_overview",
     "orders_page",
     "queue_for_machines",
     "record_machine_counts",

@@ -116,7 +116,7 @@ def _insert(
             "item_name_en": item.name_en,
             "unit": item.unit,
             "tracking": item.tracking,
-            "box_quantity": item.box_quantity,
+            "box_quantity": _box(item),
             "quantity": quantity,
             "status": status,
             "priority": priority,
@@ -126,7 +126,7 @@ def _insert(
             "status_ms": at_ms,
             "bom_revision": item.bom.revision if item.bom else None,
             "routing_revision": item.routing.revision,
-            "bom": [{"item": one.item, "quantity": one.quantity, "operation": one.operation} for one in item.bom.lines] if item.bom else [],
+            "bom": _bom(item),
             "erp_id": erp_id,
             "erp_version": erp_version,
             "pending_change": None,
@@ -134,6 +134,16 @@ def _insert(
     )
     _insert_operations(session, order_id, number, item.routing.operations, quantity, status)
     return [counted_json(one) for one in adopt_homeless(session, number)]
+
+
+def _bom(item: Any) -> list[dict[str, Any]]:
+    """The copy of the item's BOM; a line without an operation belongs to the first."""
+    first = min(one.number for one in item.routing.operations)
+    return [{"item": one.item, "quantity": one.quantity, "operation": one.operation or first} for one in item.bom.lines] if item.bom else []
+
+
+def _box(item: Any) -> int | None:
+    return int(item.box_quantity) if item.box_quantity and item.box_quantity == int(item.box_quantity) else None
 
 
 def _insert_operations(session: Session, order_id: int, number: str, routing: Sequence[Any], quantity: int, status: str) -> None:
@@ -371,10 +381,10 @@ def _replace_item(session: Session, row: sa.Row[Any], item_code: str) -> None:
         item_name_en=item.name_en,
         unit=item.unit,
         tracking=item.tracking,
-        box_quantity=item.box_quantity,
+        box_quantity=_box(item),
         bom_revision=item.bom.revision if item.bom else None,
         routing_revision=item.routing.revision,
-        bom=[{"item": one.item, "quantity": one.quantity, "operation": one.operation} for one in item.bom.lines] if item.bom else [],
+        bom=_bom(item),
     )
     _insert_operations(session, row.id, row.number, item.routing.operations, quantity, row.status)
 

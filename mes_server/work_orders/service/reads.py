@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from edge_agent.contract.clock import iso
+from mes_server.kit.actor import Actor
 from mes_server.kit.http import Page, decode_cursor, encode_cursor
 from mes_server.work_orders import repository
 from mes_server.work_orders.schemas import CountView, ErpLink, ItemName, OperationView, OrderView, RunView
-from mes_server.work_orders.service.common import find_operation, operation_ref
+from mes_server.work_orders.service.common import check_open, find_operation, operation_ref, require, settled_by, when
 from mes_server.work_orders.service.orders import find_order
 
 
@@ -269,3 +270,22 @@ def operation_facts(session: Session, ref: str) -> OperationFacts:
         row.machine_class,
         tuple((line["item"], float(line["quantity"]), int(line["operation"])) for line in order.bom),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOperation:
+    """An operation on which something is booked now: when it counts as done, whether it is too late to ask, what to tell."""
+
+    facts: OperationFacts
+    at_ms: int
+    late: bool
+    warnings: list[str]
+
+
+def open_operation(session: Session, actor: Actor, right: str, ref: str, machine: str | None, occurred_ms: int) -> OpenOperation:
+    """For acts of other slices on an operation. Raises OperationUnknown, OrderNotOpen, Forbidden; a completed operation only warns."""
+    row = find_operation(session, ref)
+    require(session, actor, right, machine or (row.machines[0] if row.machines else None))
+    at_ms, late = when(session, occurred_ms)
+    warnings = check_open(session, row, at_ms, late=True)
+    return OpenOperation(operation_facts(session, ref), at_ms, late or settled_by(session) is not None, warnings)
