@@ -35,8 +35,12 @@ from mes_server.kit.metrics import Metrics
 from mes_server.kit.services import Background
 from mes_server.kit.web import BodyLimit, RequestFigures, SecurityHeaders
 from mes_server.machine_states import routes as machine_states_routes
+from mes_server.materials import routes as material_routes
 from mes_server.plant import routes as plant_routes
 from mes_server.products import routes as product_routes
+from mes_server.scans import routes as scan_routes
+from mes_server.traceability import routes as traceability_routes
+from mes_server.work_orders import routes as work_order_routes
 
 log = logging.getLogger("gemba.app")
 API = "/api/v1"
@@ -48,6 +52,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     plant_routes.router,
     product_routes.router,
     machine_states_routes.router,
+    work_order_routes.router,
+    material_routes.router,
+    traceability_routes.router,
+    scan_routes.router,
 )
 
 

@@ -6,8 +6,12 @@ from mes_server.energy import models as energy
 from mes_server.kit import journal
 from mes_server.kit.db import Base
 from mes_server.machine_states import models as machine_states
+from mes_server.materials import models as materials
 from mes_server.plant import models as plant
 from mes_server.products import models as products
+from mes_server.scans import models as scans
+from mes_server.traceability import models as traceability
+from mes_server.work_orders import models as work_orders
 
-MODELS = (journal, plant, products, machine_states, energy)
+MODELS = (journal, plant, products, machine_states, energy, work_orders, materials, traceability, scans)
 metadata = Base.metadata

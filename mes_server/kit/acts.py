@@ -9,7 +9,6 @@ Other writers (ingest, jobs) come in through `run_system`, so that the store has
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import logging
 import queue
@@ -136,7 +135,7 @@ class Acts:
         if not actor_may_somewhere:
             actor.require(command.right)
         body = command.model_dump_json(exclude={"event_id"})
-        body_hash = hashlib.sha256(f"{command.type}\n{body}".encode()).hexdigest()
+        body_hash = journal.body_hash(command.type, body)
         event_id = str(command.event_id)
 
         def work(session: Session, now_ms: int) -> tuple[Answer, list[tuple[str, dict[str, Any]]]]:

@@ -96,6 +96,11 @@ _APPEND = sa.insert(_TABLE).returning(_TABLE.c.seq)
 _FIND = sa.select(_TABLE.c.seq, _TABLE.c.body_hash, _TABLE.c.answer).where(_TABLE.c.event_id == sa.bindparam("event_id"))
 
 
+def body_hash(type: str, body: str) -> str:
+    """What tells a repeat from another body under the same id: of the command's JSON without its event id."""
+    return hashlib.sha256(f"{type}\n{body}".encode()).hexdigest()
+
+
 def find(session: Session, event_id: str) -> Prior | None:
     row = session.execute(_FIND, {"event_id": event_id}).one_or_none()
     return None if row is None else Prior(row.seq, row.body_hash, row.answer)
@@ -219,7 +224,10 @@ def page(
     limit: int = 100,
     cursor: str | None = None,
 ) -> Page[dict[str, Any]]:
-    """Records for a screen, newest first; with `after` oldest first from there. `subject` ending in `*` matches its beginning; `subjects`: any of them."""
+    """Records for a screen, newest first; with `after` oldest first from there.
+
+    `subject` ending in `*` matches its beginning; `subjects`: any of them.
+    """
     query = sa.select(_TABLE)
     if type is not None:
         query = query.where(_TABLE.c.type == type)

@@ -39,9 +39,7 @@ def grow_lot(session: Session, lot_id: int, milli: int) -> None:
     status = sa.case(
         (sa.and_(LOT.c.status == "released", left <= 0), "consumed"), (sa.and_(LOT.c.status == "consumed", left > 0), "released"), else_=LOT.c.status
     )
-    session.execute(
-        sa.update(LOT).where(LOT.c.id == lot_id).values(remaining_milli=left, received_milli=LOT.c.received_milli + milli, status=status)
-    )
+    session.execute(sa.update(LOT).where(LOT.c.id == lot_id).values(remaining_milli=left, received_milli=LOT.c.received_milli + milli, status=status))
 
 
 def move_lot(session: Session, lot_id: int, from_status: Iterable[str], to_status: str) -> bool:

@@ -1,4 +1,4 @@
-"""Receiving, consuming, producing and taking back material. `consume` and `produce` also tell the movement, so that traceability can write its edge."""
+"""Receiving, consuming, producing and taking back material. The acts also tell the movement, so that traceability can write its edge."""
 
 from __future__ import annotations
 
@@ -71,9 +71,7 @@ def receive_lot(session: Session, actor: Actor, command: ReceiveLot) -> Done:
     return Done(f"lot:{command.lot}", answer, {"lot": answer}, [("lots", answer)])
 
 
-def receive_from_erp(
-    session: Session, lot: str, item: str, quantity: float, supplier: str | None, expires_ms: int | None, status: str
-) -> bool:
+def receive_from_erp(session: Session, lot: str, item: str, quantity: float, supplier: str | None, expires_ms: int | None, status: str) -> bool:
     """Goods the ERP received; the same again changes nothing. A lot born at a tablet keeps its quantity. Returns whether anything changed."""
     known = repository.lot(session, lot)
     if known is None:
@@ -81,7 +79,9 @@ def receive_from_erp(
         milli = rules.milli(quantity, found.unit, found.code)
         _insert_lot(session, lot, found.code, found.unit, milli, status, supplier, expires_ms, recorded_ms(session), None)
         return True
-    changed = {name: value for name, value in (("supplier", supplier), ("expires_ms", expires_ms)) if value is not None and getattr(known, name) != value}
+    changed = {
+        name: value for name, value in (("supplier", supplier), ("expires_ms", expires_ms)) if value is not None and getattr(known, name) != value
+    }
     if changed:
         repository.update_lot(session, known.id, **changed)
     moved = status == "released" and repository.move_lot(session, known.id, ["quarantine"], "released")
@@ -120,7 +120,7 @@ def _insert_lot(
 
 # --- consuming ----------------------------------------------------------------------------------------------------------------------------
 def consume_material(session: Session, actor: Actor, command: ConsumeMaterial) -> tuple[Done, Moved]:
-    """Books material of a lot into an operation. Raises what is wrong with lot, item or quantity; asks once when it is more than lot or order allow."""
+    """Books material of a lot into an operation. Raises what is wrong with it; asks once when it is more than lot or order allow."""
     opened = work_orders.open_operation(session, actor, command.right, command.operation, command.machine, command.occurred_ms)
     lot = repository.lot(session, command.lot)
     if lot is None:
@@ -131,7 +131,16 @@ def consume_material(session: Session, actor: Actor, command: ConsumeMaterial) -
     warnings = opened.warnings + _check_amount(session, opened, lot, milli, asked=opened.late or command.confirmed)
     left = repository.use_lot(session, lot.id, milli)
     moved = Moved(
-        str(command.event_id), "consumed", command.operation, opened.facts.order, lot.code, command.serial, milli, lot.unit, actor.person, opened.at_ms
+        str(command.event_id),
+        "consumed",
+        command.operation,
+        opened.facts.order,
+        lot.code,
+        command.serial,
+        milli,
+        lot.unit,
+        actor.person,
+        opened.at_ms,
     )
     _insert(session, moved, opened.facts.number, lot.item, command.machine)
     answer = {
@@ -280,7 +289,9 @@ def reverse_material(session: Session, actor: Actor, command: ReverseMaterial) -
         lot = repository.lot(session, original.lot)
         assert lot is not None
         repository.grow_lot(session, lot.id, -original.quantity_milli)
-    done = _done(moved, original.item, original.number, {"reverses": original.event_id, "use": original.use, "lot": original.lot, "serial": original.serial})
+    done = _done(
+        moved, original.item, original.number, {"reverses": original.event_id, "use": original.use, "lot": original.lot, "serial": original.serial}
+    )
     done.effect["reverses"] = original.event_id
     return done, moved
 
@@ -422,7 +433,9 @@ def describe(session: Session, named: Sequence[tuple[str, str]]) -> dict[tuple[s
     lots = [code for kind, code in named if kind == "lot"]
     serials = [code for kind, code in named if kind == "serial"]
     found = {("lot", row.code): (row.item, row.status, row.holds > 0) for row in (repository.lots_named(session, lots) if lots else [])}
-    return found | {("serial", row.code): (row.item, row.status, row.holds > 0) for row in (repository.serials_named(session, serials) if serials else [])}
+    return found | {
+        ("serial", row.code): (row.item, row.status, row.holds > 0) for row in (repository.serials_named(session, serials) if serials else [])
+    }
 
 
 def as_quantity(milli: int) -> int | float:

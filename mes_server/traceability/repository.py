@@ -62,7 +62,10 @@ def edges_from(session: Session, ids: Sequence[int], side: Literal["parent", "ch
     keys = (EDGE.c.parent, EDGE.c.child, EDGE.c.operation, EDGE.c.precision, EDGE.c.unit)
     return session.execute(
         sa.select(
-            *keys, sa.func.sum(EDGE.c.quantity_milli).label("milli"), sa.func.min(EDGE.c.at_ms).label("at_ms"), sa.func.min(EDGE.c.person).label("person")
+            *keys,
+            sa.func.sum(EDGE.c.quantity_milli).label("milli"),
+            sa.func.min(EDGE.c.at_ms).label("at_ms"),
+            sa.func.min(EDGE.c.person).label("person"),
         )
         .where(EDGE.c[side].in_(ids))
         .group_by(*keys)

@@ -62,7 +62,9 @@ def _link(session: Session, moved: Moved) -> None:
 
 
 # --- walking ------------------------------------------------------------------------------------------------------------------------------
-def trace(session: Session, kind: str | None, code: str, direction: Literal["up", "down", "both"], depth: int, nodes_max: int = NODES_MAX) -> TraceView:
+def trace(
+    session: Session, kind: str | None, code: str, direction: Literal["up", "down", "both"], depth: int, nodes_max: int = NODES_MAX
+) -> TraceView:
     """up: what went into it; down: what it went into. Kind None: whatever has this code. Raises NoTrace."""
     found_kind = kind or next(iter(repository.kinds_of(session, code)), None)
     root = None if found_kind is None else repository.find(session, found_kind, code)

@@ -142,7 +142,10 @@ class Report(Base):
     serials: Mapped[list[str] | None] = mapped_column(sa.JSON(none_as_null=True))
     reverses: Mapped[str | None] = mapped_column(sa.String(36), index=True)
 
-    __table_args__ = (sa.Index("ix_production_report_operation", "operation_id", "at_ms"), sa.Index("ix_production_report_machine", "machine", "at_ms"))
+    __table_args__ = (
+        sa.Index("ix_production_report_operation", "operation_id", "at_ms"),
+        sa.Index("ix_production_report_machine", "machine", "at_ms"),
+    )
 
 
 class MachineCount(Base):
@@ -163,5 +166,7 @@ class MachineCount(Base):
     __table_args__ = (
         sa.Index("ix_machine_count_machine", "machine", "at_ms"),
         sa.Index("ix_machine_count_operation", "operation_id"),
-        sa.Index("ix_machine_count_homeless", "order_no", sqlite_where=sa.text("operation_id IS NULL"), postgresql_where=sa.text("operation_id IS NULL")),
+        sa.Index(
+            "ix_machine_count_homeless", "order_no", sqlite_where=sa.text("operation_id IS NULL"), postgresql_where=sa.text("operation_id IS NULL")
+        ),
     )

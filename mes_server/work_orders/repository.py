@@ -288,9 +288,9 @@ def drop_operations(session: Session, order_id: int) -> None:
 # --- reading ----------------------------------------------------------------------------------------------------------------------------
 def _booked(machines: Sequence[str] | None, from_ms: int, to_ms: int) -> sa.CompoundSelect[Any]:
     """Signed pieces in [from_ms, to_ms): what machines counted and persons reported, moved or corrected."""
-    counted = sa.select(
-        COUNT.c.machine, COUNT.c.operation_id, COUNT.c.at_ms, COUNT.c.good, COUNT.c.scrap, sa.literal(0).label("rework")
-    ).where(COUNT.c.at_ms >= from_ms, COUNT.c.at_ms < to_ms, COUNT.c.booked)
+    counted = sa.select(COUNT.c.machine, COUNT.c.operation_id, COUNT.c.at_ms, COUNT.c.good, COUNT.c.scrap, sa.literal(0).label("rework")).where(
+        COUNT.c.at_ms >= from_ms, COUNT.c.at_ms < to_ms, COUNT.c.booked
+    )
     said = sa.select(REPORT.c.machine, REPORT.c.operation_id, REPORT.c.at_ms, REPORT.c.good, REPORT.c.scrap, REPORT.c.rework).where(
         REPORT.c.at_ms >= from_ms, REPORT.c.at_ms < to_ms, REPORT.c.operation_id.is_not(None)
     )
@@ -331,7 +331,9 @@ def count_buckets(session: Session, machines: Sequence[str], from_ms: int, to_ms
     index = ((pieces.c.at_ms - from_ms) / sa.literal(bucket_ms, sa.BigInteger)).label("bucket")
     floor = sa.func.floor(index).label("bucket")
     return session.execute(
-        sa.select(pieces.c.machine, pieces.c.operation_id, floor, sa.func.sum(pieces.c.good).label("good"), sa.func.sum(pieces.c.scrap).label("scrap"))
+        sa.select(
+            pieces.c.machine, pieces.c.operation_id, floor, sa.func.sum(pieces.c.good).label("good"), sa.func.sum(pieces.c.scrap).label("scrap")
+        )
         .group_by(pieces.c.machine, pieces.c.operation_id, floor)
         .order_by(floor)
     ).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, Field
@@ -85,7 +86,7 @@ async def create_work_order(command: schemas.CreateOrder, kit: KitDep, actor: _P
 class OrderActBody(BaseModel):
     """The act's own id and time; what is done is in the path."""
 
-    event_id: Annotated[str, Field(max_length=36)]
+    event_id: UUID
     occurred_at: AwareDatetime
     note: Annotated[str | None, Field(max_length=500)] = None
 
@@ -107,13 +108,13 @@ class ChangeBody(OrderActBody):
 
 
 @router.post("/work-orders/{number}/change", operation_id="change_work_order")
-async def change_work_order(number: str, body: ChangeBody, kit: KitDep, actor: _PLAN) -> ActAnswer:
+async def change_work_order(number: schemas.Code, body: ChangeBody, kit: KitDep, actor: _PLAN) -> ActAnswer:
     command = schemas.ChangeOrder.model_validate({"order": number, **body.model_dump(exclude={"note"})})
     return act_answer(await kit.acts.run(service.change_order, actor, command))
 
 
 def _add_order_act(name: str, command_type: type[Command], function: ServiceFunction) -> None:
-    async def act(number: str, body: OrderActBody, kit: KitDep, actor: _PLAN) -> ActAnswer:
+    async def act(number: schemas.Code, body: OrderActBody, kit: KitDep, actor: _PLAN) -> ActAnswer:
         command = command_type.model_validate({"order": number, **body.model_dump()})
         return act_answer(await kit.acts.run(function, actor, command))
 

@@ -18,7 +18,7 @@ Origin = Literal["chip", "pad", "scan", "machine", "import"]
 
 def printable(text: str) -> str:
     """Any language, any sign; but no control characters (a store refuses NUL) and no half characters."""
-    if any(sign < " " and sign not in "\n\t" or sign == "\x7f" or "\ud800" <= sign <= "\udfff" for sign in text):
+    if any((sign < " " and sign not in "\n\t") or sign == "\x7f" or "\ud800" <= sign <= "\udfff" for sign in text):
         raise ValueError("contains control characters")
     return text
 
@@ -68,7 +68,7 @@ class ReportProduction(Command):
     scrap: PiecesSaid = 0
     rework: PiecesSaid = 0
     reason: Code | None = None
-    serials: Annotated[list[LabelCode], Field(max_length=500)] = []
+    serials: Annotated[tuple[LabelCode, ...], Field(max_length=500)] = ()
     origin: Origin = "chip"
     confirmed: bool = False
 

@@ -1,4 +1,4 @@
-"""Orders' own life: created from an item's routing and BOM (copied), released, held, changed, completed, closed, cancelled; and the ERP's word on all of it."""
+"""Orders' own life: created from an item's routing and BOM (copied), released, held, changed, ended; and the ERP's word on all of it."""
 
 from __future__ import annotations
 
@@ -296,8 +296,11 @@ def _made(session: Session, order_id: int) -> int:
 
 # --- the ERP's word -----------------------------------------------------------------------------------------------------------------------
 def apply_erp_order(session: Session, order: ErpOrder) -> ErpApplied:
-    """Creates or changes an order as the ERP says. Not started: applied. Started: quantity ≥ made, due and priority are applied and shown,
-    less than made or another item is held for the planner. Cancelled while running: nothing new starts, parts made stay. Older versions change nothing."""
+    """Creates or changes an order as the ERP says; an older version changes nothing.
+
+    Not started: applied. Started: quantity ≥ made, due and priority are applied and shown; less than made or another item is held for the planner.
+    Cancelled while running: nothing new starts, parts made stay.
+    """
     row = repository.order_by_erp_id(session, order.external_id) or repository.order(session, order.number)
     now_ms = recorded_ms(session)
     if row is None:
@@ -409,7 +412,10 @@ def decide_erp_change(session: Session, actor: Actor, number: str, kind: str, ne
 
 @dataclass(frozen=True, slots=True)
 class OrderHolding:
-    """What the book of record holds of an order now: (operation number, good, scrap, rework, started_ms, ended_ms) each; `final`: nothing more will come."""
+    """What the book of record holds of an order now: (operation number, good, scrap, rework, started_ms, ended_ms) each.
+
+    `final`: nothing more will come.
+    """
 
     operations: list[tuple[int, int, int, int, int | None, int | None]]
     final: bool

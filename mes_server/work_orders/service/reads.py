@@ -83,7 +83,9 @@ def count_buckets(session: Session, machines: Sequence[str], from_ms: int, to_ms
         entry = sums.setdefault((row.machine, from_ms + int(row.bucket) * bucket_ms), [0, 0])
         entry[0] += int(row.good)
         entry[1] += int(row.scrap)
-    return [CountBucket(machine, at_ms, good, scrap) for (machine, at_ms), (good, scrap) in sorted(sums.items(), key=lambda one: (one[0][1], one[0][0]))]
+    return [
+        CountBucket(machine, at_ms, good, scrap) for (machine, at_ms), (good, scrap) in sorted(sums.items(), key=lambda one: (one[0][1], one[0][0]))
+    ]
 
 
 def operation_buckets(session: Session, operation: str, machines: Sequence[str], from_ms: int, to_ms: int, bucket_ms: int) -> list[CountBucket]:
@@ -205,7 +207,9 @@ def orders_overview(session: Session, now_ms: int, statuses: Sequence[str] | Non
     return orders_page(session, now_ms, statuses=statuses, limit=limit).items
 
 
-def queue_for_machines(session: Session, machines: Sequence[str], statuses: Sequence[str], limit: int, now_ms: int) -> list[tuple[OperationView, OrderView]]:
+def queue_for_machines(
+    session: Session, machines: Sequence[str], statuses: Sequence[str], limit: int, now_ms: int
+) -> list[tuple[OperationView, OrderView]]:
     """Operations that run or may run on the machines, most urgent first, each with its order (without the order's other operations)."""
     rows = repository.queue_rows(session, machines, statuses, limit)
     if not rows:
@@ -215,16 +219,17 @@ def queue_for_machines(session: Session, machines: Sequence[str], statuses: Sequ
         runs.setdefault(run.operation_id, []).append(run)
     orders = {row.id: row for row in repository.orders_by_id(session, sorted({row.order_id for row in rows}))}
     return [
-        (operation_view(row, runs.get(row.id, []), row.previous_good), _order_view(orders[row.order_id], [], {}, now_ms).model_copy(update={"good": 0}))
+        (
+            operation_view(row, runs.get(row.id, []), row.previous_good),
+            _order_view(orders[row.order_id], [], {}, now_ms).model_copy(update={"good": 0}),
+        )
         for row in rows
     ]
 
 
 def count_views(session: Session, machines: Sequence[str] | None, from_ms: int, to_ms: int, order: str | None) -> list[CountView]:
     return [
-        CountView(
-            machine=one.machine, operation=one.operation, good=one.good, scrap=one.scrap, first_at=iso(one.first_ms), last_at=iso(one.last_ms)
-        )
+        CountView(machine=one.machine, operation=one.operation, good=one.good, scrap=one.scrap, first_at=iso(one.first_ms), last_at=iso(one.last_ms))
         for one in counts(session, machines, from_ms, to_ms, order)
     ]
 

@@ -91,7 +91,7 @@ def _row(command: ReportProduction, actor: Actor, operation_id: int, at_ms: int,
         "reason": command.reason,
         "origin": command.origin,
         "note": None,
-        "serials": command.serials or None,
+        "serials": list(command.serials) or None,
         "reverses": None,
     }
 

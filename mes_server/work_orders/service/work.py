@@ -105,7 +105,10 @@ def mark_operation(session: Session, row: sa.Row[Any], marks: Sequence[Mark]) ->
         "order": row.order_number,
         "operation_status": status,
         "order_status": order_status,
-        "runs": [{"machine": run.machine, "person": run.person, "from": iso(run.from_ms), "to": None if run.to_ms is None else iso(run.to_ms)} for run in now.runs],
+        "runs": [
+            {"machine": run.machine, "person": run.person, "from": iso(run.from_ms), "to": None if run.to_ms is None else iso(run.to_ms)}
+            for run in now.runs
+        ],
     }
     live = {"operation": ref, "status": status, "order_status": order_status}
     return Done(
