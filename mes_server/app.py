@@ -20,15 +20,19 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from edge_agent.contract.clock import Clock
+from edge_agent.contract.clock import Clock, PlantClock
 from mes_server import __version__
 from mes_server.config import Settings
+from mes_server.identity import routes as identity_routes
+from mes_server.identity.hashing import Hasher
+from mes_server.identity.limits import Limits
+from mes_server.identity.service import Identity, SetupTimes
+from mes_server.identity.sessions import IdleTimes, Sessions
 from mes_server.kit import routes as kit_routes
 from mes_server.kit import sealing, spa
-from mes_server.kit.actor import Actor
 from mes_server.kit.acts import Acts
 from mes_server.kit.db import Database
-from mes_server.kit.errors import MesError, NotSignedIn
+from mes_server.kit.errors import MesError
 from mes_server.kit.http import OPEN, Kit, install_problem_handlers
 from mes_server.kit.live import Live
 from mes_server.kit.metrics import Metrics
@@ -49,6 +53,7 @@ STATIC = Path(__file__).parent / "static"
 # One line a slice, in the order of API.md.
 ROUTERS: tuple[APIRouter, ...] = (
     kit_routes.router,
+    identity_routes.router,
     plant_routes.router,
     product_routes.router,
     machine_states_routes.router,
@@ -59,20 +64,34 @@ ROUTERS: tuple[APIRouter, ...] = (
 )
 
 
-def _compose(app: FastAPI, settings: Settings, kit: Kit) -> list[Background]:
+def _compose(app: FastAPI, settings: Settings, kit: Kit, real: Clock) -> list[Background]:
     """Makes what lives as long as the server and puts it on `app.state`. Returns what is started in this order and stopped in reverse."""
     state: Any = app.state
-    state.authenticate = deny_everyone
+    identity = state.identity = _identity(settings, kit, real)
+    state.authenticate = identity.authenticate
     state.settings_public = {"zone": settings.zone, "sparkplug_group": settings.sparkplug.group}
-    return [sealing.Sealer(kit, state.metrics)]
+    return [sealing.Sealer(kit, state.metrics), identity]
 
 
-async def deny_everyone(request: Request) -> Actor:
-    raise NotSignedIn
+def _identity(settings: Settings, kit: Kit, real: Clock) -> Identity:
+    own = settings.identity
+    times = IdleTimes(tablet_s=own.tablet_idle_s, office_s=own.office_idle_s, admin_s=own.admin_idle_s, whole_s=own.session_s_max)
+    return Identity(
+        kit,
+        real,
+        sessions=Sessions(kit, real, times),
+        limits=Limits(real, wrong_max=own.wrong_max, locked_s=own.locked_s, per_minute_max=own.tries_per_minute_max),
+        hasher=Hasher(memory_kib=own.argon2_memory_kib, passes=own.argon2_passes),
+        key_path=settings.data_dir / "badge.key",
+        times=SetupTimes(setup_s=own.setup_token_s, enrolment_s=own.enrolment_s),
+    )
 
 
-def create_app(settings: Settings, *, clock: Clock) -> FastAPI:
-    """The whole application over one store. The store must have its tables already (`python -m mes_server migrate`, or `serve` does it)."""
+def create_app(settings: Settings, *, clock: Clock, real: Clock | None = None) -> FastAPI:
+    """The whole application over one store. The store must have its tables already (`python -m mes_server migrate`, or `serve` does it).
+
+    `clock` is plant time; `real` is the wall clock, which only sessions and sign-in limits use.
+    """
     metrics = Metrics()
     db = Database(settings.database_url, readers_max=settings.database.readers_max, sqlite_cache_kib=settings.database.cache_kib)
     live = Live(listeners_max=settings.http.live_listeners_max)
@@ -109,7 +128,7 @@ def create_app(settings: Settings, *, clock: Clock) -> FastAPI:
     app.state.metrics = metrics
     app.state.ready = False
     install_problem_handlers(app)
-    background = _compose(app, settings, kit)
+    background = _compose(app, settings, kit, real if real is not None else PlantClock())
     for router in ROUTERS:
         app.include_router(router, prefix=API)
     app.include_router(_root_routes(settings))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mes_server.energy import models as energy
+from mes_server.identity import models as identity
 from mes_server.kit import journal
 from mes_server.kit.db import Base
 from mes_server.machine_states import models as machine_states
@@ -13,5 +14,16 @@ from mes_server.scans import models as scans
 from mes_server.traceability import models as traceability
 from mes_server.work_orders import models as work_orders
 
-MODELS = (journal, plant, products, machine_states, energy, work_orders, materials, traceability, scans)
+MODELS = (
+    journal,
+    identity,
+    plant,
+    products,
+    machine_states,
+    energy,
+    work_orders,
+    materials,
+    traceability,
+    scans,
+)
 metadata = Base.metadata

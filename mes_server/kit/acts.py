@@ -144,7 +144,6 @@ class Acts:
                 if prior.body_hash != body_hash:
                     raise SameIdOtherBody(event_id=event_id)
                 return Answer(event_id, prior.seq, True, json.loads(prior.answer)), []
-            session.info["recorded_ms"] = now_ms
             done = function(session, actor, command)
             session.flush()
             effect = json.dumps(done.effect, ensure_ascii=False, separators=(",", ":"), default=str)
@@ -198,7 +197,7 @@ class Acts:
         began = time.perf_counter()
         try:
             with self._db.writer.begin() as connection, Session(bind=connection, expire_on_commit=False) as session:
-                now_ms = self._clock.now_ms()
+                now_ms = session.info["recorded_ms"] = self._clock.now_ms()
                 for job in batch:
                     hooks: list[Callable[[], None]] = []
                     session.info["after_commit"] = hooks

@@ -20,7 +20,7 @@ from edge_agent.contract.clock import Clock
 from mes_server.kit.actor import Actor
 from mes_server.kit.acts import Acts
 from mes_server.kit.db import Database
-from mes_server.kit.errors import Forbidden, Lang, MesError, Overloaded, Refused, StorageFailed
+from mes_server.kit.errors import Forbidden, Lang, MesError, Refused, StorageFailed
 from mes_server.kit.live import Live
 from mes_server.kit.paging import CursorQuery, LimitQuery, Page, decode_cursor, encode_cursor
 
@@ -133,7 +133,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     """One place that turns errors into application/problem+json. Nothing internal leaks."""
 
     def answer(request: Request, error: MesError) -> JSONResponse:
-        headers = {"Retry-After": str(error.params.get("retry_s", 2))} if isinstance(error, Overloaded) or error.status == 503 else {}
+        headers = {"Retry-After": str(error.params.get("retry_s", 2))} if error.status in (429, 503) else {}
         body = {**error.problem(lang_of(request)), "instance": request.url.path}
         return JSONResponse(body, error.status, headers, media_type="application/problem+json")
 

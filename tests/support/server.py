@@ -58,6 +58,7 @@ class RunningServer:
     app: FastAPI
     settings: Settings
     clock: ManualClock
+    real: ManualClock  # sessions and sign-in limits only
     url: str
     sign_in: TestSignIn
     clients: list[httpx.Client] = field(default_factory=list)
@@ -111,10 +112,11 @@ def make_settings(folder: Path, *, database_url: str | None = None, **overrides:
 
 
 @contextmanager
-def running_server(settings: Settings, clock: ManualClock | None = None) -> Iterator[RunningServer]:
+def running_server(settings: Settings, clock: ManualClock | None = None, real: ManualClock | None = None) -> Iterator[RunningServer]:
     """Runs the app as `serve` does (uvicorn, lifespan) in a thread. The store must be migrated."""
     clock = clock if clock is not None else ManualClock(parse_iso_ms(START))
-    app = create_app(settings, clock=clock)
+    real = real if real is not None else ManualClock(parse_iso_ms("2026-11-24T06:00:00Z"))
+    app = create_app(settings, clock=clock, real=real)
     sign_in = TestSignIn(app.state.authenticate)
     app.state.authenticate = sign_in
     server: Server = make_server(app, settings)
@@ -124,7 +126,7 @@ def running_server(settings: Settings, clock: ManualClock | None = None) -> Iter
         eventually(lambda: server.started or not thread.is_alive(), 20)
         assert server.started, "the server did not start; see the log"
         port = server.servers[0].sockets[0].getsockname()[1]
-        running = RunningServer(app, settings, clock, f"http://127.0.0.1:{port}", sign_in)
+        running = RunningServer(app, settings, clock, real, f"http://127.0.0.1:{port}", sign_in)
         yield running
         for client in running.clients:
             client.close()

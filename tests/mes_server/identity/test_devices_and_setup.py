@@ -1,0 +1,85 @@
+"""First set-up, enrolled devices, API tokens."""
+
+from __future__ import annotations
+
+from mes_server.identity import access
+from tests.mes_server.identity.people import BADGE, PASSWORD, PIN, add, bearer, sign_in
+from tests.support.server import RunningServer
+
+
+def token_for_setup(server: RunningServer) -> str:
+    now = server.real.now_ms()
+    token = server.kit.acts.run_system_sync(lambda session: access.issue_setup_token(session, now, 1_800))
+    assert token is not None
+    return token
+
+
+def test_set_up_once_and_for_ever(any_server: RunningServer) -> None:
+    nobody = any_server.client(None)
+    assert nobody.get("/setup").json() == {"needed": True}
+    body = {"token": token_for_setup(any_server), "name": "Boss", "user": "boss", "password": PASSWORD, "lang": "zh"}
+    assert nobody.post("/setup", json={**body, "token": "guess"}).json()["code"] == "setup_token_wrong"
+    assert nobody.post("/setup", json={**body, "password": "12345678"}).json()["code"] == "password_weak"
+    opened = nobody.post("/setup", json=body)
+    assert opened.status_code == 200
+    assert bearer(any_server, opened.json()["token"]).get("/people").json()["items"][0]["code"] == "boss"
+    for token in (body["token"], "guess"):
+        again = any_server.client(None).post("/setup", json={**body, "token": token})
+        assert (again.status_code, again.json()["code"]) == (409, "setup_closed")
+    assert any_server.client(None).get("/setup").json() == {"needed": False}
+    none = any_server.kit.acts.run_system_sync(lambda session: access.issue_setup_token(session, 0, 1))
+    assert none is None
+
+
+def test_a_setup_token_runs_out(server: RunningServer) -> None:
+    body = {"token": token_for_setup(server), "name": "Boss", "user": "boss", "password": PASSWORD}
+    server.real.advance(1_801)
+    assert server.client(None).post("/setup", json=body).json()["code"] == "setup_token_wrong"
+
+
+def test_a_tablet_is_enrolled_used_and_lost(any_server: RunningServer) -> None:
+    admin = any_server.client()
+    add(any_server, "P-ann", "operator", badge=BADGE, pin=PIN)
+    asked = admin.post("/devices/enrolment", json={"name": "Tablet saw", "station": "ST-SAW", "kind": "tablet"}).json()
+    assert asked["code"] in asked["code_url"]
+    got = any_server.client(None).post("/devices/enrol", json={"code": asked["code"]}).json()
+    assert got["station"] == "ST-SAW"
+    twice = any_server.client(None).post("/devices/enrol", json={"code": asked["code"]})
+    assert (twice.status_code, twice.json()["code"]) == (401, "enrolment_wrong")
+
+    people = any_server.client(None).get("/people/on-shift", params={"station": "ST-SAW"}, headers={"X-Device": got["device_token"]}).json()
+    assert people == [{"code": "P-ann", "name": "Name of P-ann", "initials": "NOP"}]
+    assert any_server.client(None).get("/people/on-shift").status_code == 401, "no list of names for strangers"
+
+    client = sign_in(any_server, badge=BADGE, device=got["device_token"])
+    assert client.get("/me").json()["station"] == "ST-SAW"
+    assert client.get("/me").json()["device"] == got["device"]
+    assert [one["code"] for one in admin.get("/devices").json()] == [got["device"]]
+    assert admin.delete(f"/devices/{got['device']}").status_code == 204
+    assert client.get("/me").status_code == 401, "its sessions end at once"
+    lost = any_server.client(None).post("/session", json={"badge": BADGE}, headers={"X-Device": got["device_token"]})
+    assert lost.json()["code"] == "device_unknown"
+    assert admin.delete(f"/devices/{got['device']}").status_code == 404
+
+
+def test_an_enrolment_code_lasts_ten_minutes(server: RunningServer) -> None:
+    asked = server.client().post("/devices/enrolment", json={"name": "T"}).json()
+    server.real.advance(601)
+    assert server.client(None).post("/devices/enrol", json={"code": asked["code"]}).status_code == 401
+
+
+def test_api_tokens(server: RunningServer) -> None:
+    admin = server.client()
+    made = admin.post("/api-tokens", json={"name": "simulator", "roles": [{"role": "integration"}], "days": 30}).json()
+    program = bearer(server, made["token"])
+    me = program.get("/me").json()
+    assert me["person"]["code"] == made["code"] and "plan.orders" in me["person"]["rights"]
+    assert "token" not in admin.get("/api-tokens").json()[0]
+    server.real.advance(29 * 86_400)
+    assert program.get("/me").status_code == 200
+    assert admin.delete(f"/api-tokens/{made['code']}").status_code == 204
+    assert program.get("/me").status_code == 401
+    short = admin.post("/api-tokens", json={"name": "s", "roles": [{"role": "erp"}], "days": 1}).json()
+    server.real.advance(86_401)
+    assert bearer(server, short["token"]).get("/me").status_code == 401
+    assert admin.post("/api-tokens", json={"name": "s", "roles": [{"role": "king"}]}).json()["code"] == "role_unknown"
