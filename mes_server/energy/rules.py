@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 
 MINUTE_MS = 60_000
 QUARTER_S = 900
+DAY_S = 86_400
 
 
 def slot(at_ms: int) -> int:
@@ -207,6 +208,9 @@ def bucket_borders(from_ms: int, to_ms: int, bucket_s: int, zone: ZoneInfo, *, w
     step = bucket_s * 1000
     out: list[int] = []
     for midnight, following in pairwise(day_borders(from_ms, to_ms, zone)):
+        if bucket_s >= DAY_S:
+            out.append(midnight)  # a local day is one bucket, of 23 to 25 hours
+            continue
         low = midnight + max(0, (from_ms - midnight) // step) * step
         out.extend(range(low, min(following, to_ms), step))
     out.append(to_ms)

@@ -9,7 +9,7 @@ Times are integer milliseconds, so that parts add up exactly; windows are half o
     APT      producing inside PBT            AUST  set-up inside PBT
     ADET     the other known time of T while an operation runs on the machine; ADOT the same while none does
     PBT      = APT + AUST + ADET + ADOT
-    PRI      ideal cycle of the counted operation, s a piece; PQ = good + scrap, GQ = good, counted by their time stamp
+    PRI      ideal cycle of the counted operation, s a piece; PQ = good + scrap + rework, GQ = good, counted by their time stamp
 
     ISO      A = APT / PBT     P (effectiveness) = Σ PRI·PQ / APT     Q = Σ PRI·GQ / Σ PRI·PQ     OEE = Σ PRI·GQ / PBT = A·P·Q
     TPM      A = (PBT - stops at or above the micro-stop limit) / PBT     Q the same     P = OEE / (A·Q) = Σ PRI·PQ / (PBT - those stops)
@@ -75,6 +75,11 @@ class Count:
     good: int
     scrap: int
     ideal_s: float | None
+    rework: int = 0  # made, not good at first
+
+    @property
+    def total(self) -> int:
+        return self.good + self.scrap + self.rework
 
 
 class MachineTime:
@@ -110,6 +115,7 @@ class Parts:
     adot_ms: int = 0
     good: int = 0
     scrap: int = 0
+    rework: int = 0
     ideal_good_s: float = 0.0
     ideal_total_s: float = 0.0
     no_cycle: int = 0  # pieces whose operation has no ideal cycle
@@ -121,7 +127,7 @@ class Parts:
 
     @property
     def total(self) -> int:
-        return self.good + self.scrap
+        return self.good + self.scrap + self.rework
 
     @property
     def stops_ms(self) -> int:
@@ -173,9 +179,10 @@ def measure(time: MachineTime, window: Span, planned: Sequence[Span], now_ms: in
         adot_ms=delay - adet,
         good=sum(one.good for one in counts),
         scrap=sum(one.scrap for one in counts),
+        rework=sum(one.rework for one in counts),
         ideal_good_s=math.fsum((one.ideal_s or 0.0) * one.good for one in with_cycle),
-        ideal_total_s=math.fsum((one.ideal_s or 0.0) * (one.good + one.scrap) for one in with_cycle),
-        no_cycle=sum(abs(one.good) + abs(one.scrap) for one in counts if one.ideal_s is None),
+        ideal_total_s=math.fsum((one.ideal_s or 0.0) * one.total for one in with_cycle),
+        no_cycle=sum(abs(one.total) for one in counts if one.ideal_s is None),
         loss_ms={key: ms for key, cover in time.losses.items() if (ms := cover.within(busy))},
     )
 
@@ -212,6 +219,7 @@ def add(parts: Iterable[Parts]) -> Parts:
         adot_ms=sum(one.adot_ms for one in parts),
         good=sum(one.good for one in parts),
         scrap=sum(one.scrap for one in parts),
+        rework=sum(one.rework for one in parts),
         ideal_good_s=math.fsum(one.ideal_good_s for one in parts),
         ideal_total_s=math.fsum(one.ideal_total_s for one in parts),
         no_cycle=sum(one.no_cycle for one in parts),

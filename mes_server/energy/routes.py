@@ -1,0 +1,53 @@
+"""Load, summary and months of energy."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from mes_server.energy import balance, service
+from mes_server.energy.errors import TooManyBuckets
+from mes_server.energy.schemas import MeterLoad, MonthOut, Summary
+from mes_server.kit.actor import Actor
+from mes_server.kit.http import KitDep, allow
+from mes_server.machine_states.schemas import FromQuery, ToQuery, window_ms
+from mes_server.plant import service as plant
+
+router = APIRouter(tags=["energy"])
+
+POINTS_MAX = 100_000
+
+
+@router.get("/energy/load", operation_id="get_energy_load")
+def get_energy_load(
+    kit: KitDep,
+    from_: FromQuery,
+    to: ToQuery,
+    bucket_s: Annotated[int, Query(ge=60, le=86_400, description="Seconds a bucket; on the plant's clock from local midnight")] = 900,
+    meters: Annotated[str | None, Query(max_length=4_000, description="Meter codes, comma between")] = None,
+    scope: Annotated[str, Query(max_length=80)] = "site",
+    actor: Actor = allow("read"),
+) -> list[MeterLoad]:
+    """Energy of each bucket; `at` is where a bucket BEGINS."""
+    low, high = window_ms(from_, to, 400)
+    with kit.db.read() as session:
+        model = plant.model(session)
+        chosen = [model.meter(code).code for code in meters.split(",")] if meters else [one.code for one in service.meters_in(model, scope)]
+        if len(chosen) * ((high - low) // (bucket_s * 1000) + 1) > POINTS_MAX:
+            raise TooManyBuckets(points_max=POINTS_MAX)
+        return service.load(session, chosen, low, high, bucket_s, service.zone_of(model, kit.zone))
+
+
+@router.get("/energy/summary", operation_id="get_energy_summary")
+def get_energy_summary(kit: KitDep, from_: FromQuery, to: ToQuery, actor: Actor = allow("read")) -> Summary:
+    low, high = window_ms(from_, to)
+    with kit.db.read() as session:
+        return balance.summary(session, low, high, service.zone_of(plant.model(session), kit.zone), kit.clock.now_ms())
+
+
+@router.get("/energy/months", operation_id="list_energy_months")
+def list_energy_months(kit: KitDep, year: Annotated[int, Query(ge=2000, le=2200)], meter: str, actor: Actor = allow("read")) -> list[MonthOut]:
+    with kit.db.read() as session:
+        model = plant.model(session)
+        return service.months(session, model.meter(meter).code, year, service.zone_of(model, kit.zone), kit.clock.now_ms())
