@@ -23,6 +23,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from edge_agent.contract.clock import Clock, PlantClock
 from mes_server import __version__
 from mes_server.config import Settings
+from mes_server.energy import routes as energy_routes
 from mes_server.identity import routes as identity_routes
 from mes_server.identity.hashing import Hasher
 from mes_server.identity.limits import Limits
@@ -40,6 +41,7 @@ from mes_server.kit.services import Background
 from mes_server.kit.web import BodyLimit, RequestFigures, SecurityHeaders
 from mes_server.machine_states import routes as machine_states_routes
 from mes_server.materials import routes as material_routes
+from mes_server.oee import routes as oee_routes
 from mes_server.plant import routes as plant_routes
 from mes_server.products import routes as product_routes
 from mes_server.scans import routes as scan_routes
@@ -57,6 +59,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     plant_routes.router,
     product_routes.router,
     machine_states_routes.router,
+    oee_routes.router,
+    energy_routes.router,
     work_order_routes.router,
     material_routes.router,
     traceability_routes.router,

@@ -309,6 +309,7 @@ def count_sums(session: Session, machines: Sequence[str] | None, from_ms: int, t
             OPERATION.c.order_number,
             OPERATION.c.number,
             OPERATION.c.cycle_s,
+            OPERATION.c.last,
             ORDER.c.item,
             sa.func.sum(pieces.c.good).label("good"),
             sa.func.sum(pieces.c.scrap).label("scrap"),
@@ -318,7 +319,15 @@ def count_sums(session: Session, machines: Sequence[str] | None, from_ms: int, t
         )
         .join(OPERATION, OPERATION.c.id == pieces.c.operation_id, isouter=True)
         .join(ORDER, ORDER.c.id == OPERATION.c.order_id, isouter=True)
-        .group_by(pieces.c.machine, pieces.c.operation_id, OPERATION.c.order_number, OPERATION.c.number, OPERATION.c.cycle_s, ORDER.c.item)
+        .group_by(
+            pieces.c.machine,
+            pieces.c.operation_id,
+            OPERATION.c.order_number,
+            OPERATION.c.number,
+            OPERATION.c.cycle_s,
+            OPERATION.c.last,
+            ORDER.c.item,
+        )
         .order_by(pieces.c.machine, sa.func.min(pieces.c.at_ms), pieces.c.operation_id)
     )
     if order is not None:

@@ -12,6 +12,9 @@ from mes_server.energy import service as energy
 from mes_server.energy.schemas import ReadingFact
 from mes_server.machine_states import service as states
 from mes_server.machine_states.schemas import GapFact, StateFact, WatchFact
+from mes_server.work_orders import service as work_orders
+from mes_server.work_orders.schemas import CountRow
+from tests.support import orders
 from tests.support.server import RunningServer
 
 SOURCE = "EDGE-L1:00000000000000aa"
@@ -23,6 +26,7 @@ class Facts:
 
     gaps: list[GapFact] = field(default_factory=list)
     states: list[StateFact] = field(default_factory=list)
+    counts: dict[str, list[CountRow]] = field(default_factory=dict)
     readings: list[ReadingFact] = field(default_factory=list)
     watches: list[WatchFact] = field(default_factory=list)
 
@@ -32,6 +36,8 @@ class Facts:
             states.record_gaps(session, self.gaps)
         if self.states:
             states.record_states(session, self.states)
+        for machine, pieces in self.counts.items():
+            work_orders.record_machine_counts(session, machine, pieces)
         if self.readings:
             energy.record_readings(session, self.readings)
         if self.watches:
@@ -62,3 +68,56 @@ def rows(server: RunningServer, path: str, **params: Any) -> Any:
     answer = server.client().get(path, params=params)
     assert answer.status_code == 200, f"{path} → {answer.status_code}: {answer.text[:600]}"
     return answer.json()
+
+
+def plant() -> dict[str, Any]:
+    """The plant of tests.support.orders with three shifts and breaks, alarms, stop reasons, a meter a machine, a compressor and an incomer."""
+    model = orders.plant()
+    model["lines"][0]["oee_target"] = 0.75
+    model["shifts"] = [
+        {
+            "code": code,
+            "name_zh": zh,
+            "name_en": code,
+            "start": start,
+            "end": end,
+            "weekdays": [1, 2, 3, 4, 5, 6, 7],
+            "breaks": [{"start": pause, "end": pause[:3] + "30"}],
+        }
+        for code, zh, start, end, pause in (
+            ("early", "早班", "06:00", "14:00", "10:00"),
+            ("late", "中班", "14:00", "22:00", "18:00"),
+            ("night", "夜班", "22:00", "06:00", "02:00"),
+        )
+    ]
+    model["reasons"] += [
+        {"code": "blade", "kind": "stop", "zh": "锯条断裂", "en": "Blade broken", "time_class": "breakdown"},
+        {"code": "no-mat", "kind": "stop", "zh": "缺料", "en": "No material", "time_class": "material"},
+    ]
+    model["alarms"] = [{"code": "17", "machine_class": "saw", "zh": "锯条报警", "en": "Blade alarm", "reason": "blade"}]
+    kinds = [(f"M-{code}", "machine", code) for code, _, _ in orders.MACHINES] + [("COMP-01", "utility", None), ("INC-01", "incomer", None)]
+    model["meters"] = [
+        {"code": code, "name_zh": code, "name_en": code, "kind": kind, "machine": of, "line": "L1" if of else None, "edge": "E", "device": code}
+        for code, kind, of in kinds
+    ]
+    return model
+
+
+def set_up(server: RunningServer, numbers: Sequence[str] = ("WO-1001",), quantity: int = 50_000) -> None:
+    """The plant above, its items and released orders."""
+    admin = server.client()
+    server.act(admin, "/plant", "PUT", model=plant())
+    for one in (orders.component("BAR-40", "m"), orders.component("SEAL-01", "pcs"), orders.item()):
+        server.act(admin, f"/items/{one['code']}", "PUT", item=one)
+    for number in numbers:
+        server.act(admin, "/work-orders", number=number, item="P-310", quantity=quantity)
+
+
+def pieces(times: Iterable[int], order: str = "WO-1001", operation: str = "10", scrap_every: int = 0) -> list[CountRow]:
+    """One piece at each moment; every `scrap_every`-th is scrap."""
+    out, since = [], 0
+    for index, at in enumerate(times, 1):
+        bad = 1 if scrap_every and index % scrap_every == 0 else 0
+        out.append(CountRow(at, 1 - bad, bad, order, operation, since or at))
+        since = at
+    return out

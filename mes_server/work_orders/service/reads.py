@@ -32,6 +32,7 @@ class CountSum:
     rework: int
     first_ms: int
     last_ms: int
+    last: bool  # the order's last operation: these pieces left the plant
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ def counts(session: Session, machines: Sequence[str] | None, from_ms: int, to_ms
             int(row.rework),
             row.first_ms,
             row.last_ms,
+            bool(row.last),
         )
         for row in repository.count_sums(session, machines, from_ms, to_ms, order)
     ]

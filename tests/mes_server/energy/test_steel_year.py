@@ -1,4 +1,4 @@
-"""The real year of a steel plant (UCI data set 851, CC BY 4.0) fed as running totals: year and month kWh, peak demand and its interval, power factor."""
+"""The real year of a steel plant (UCI data set 851, CC BY 4.0) as running totals: kWh, peak demand and its interval, power factor."""
 
 from __future__ import annotations
 
