@@ -60,8 +60,8 @@ def _error(status: int, code: str, message: str, message_zh: str, **headers: str
 def build_app(books: Books, clock: Clock, api_key: str, company: str) -> FastAPI:
     """The app over these books. Every call needs the key."""
 
-    def key(x_api_key: Annotated[str, Header()] = "") -> None:
-        if not secrets.compare_digest(x_api_key, api_key):
+    def key(x_api_key: Annotated[str, Header()] = "", authorization: Annotated[str, Header()] = "") -> None:
+        if not secrets.compare_digest(x_api_key or authorization.removeprefix("Bearer "), api_key):
             raise HTTPException(401)
 
     app = FastAPI(title="SimERP", openapi_url=None, docs_url=None, dependencies=[Depends(key)])

@@ -73,6 +73,8 @@ class LinePlc:
         self._machines = machines
         self._server: Server | None = None
         self._nodes: dict[tuple[str, str], tuple[ua.NodeId, ua.VariantType]] = {}
+        self._missed: set[tuple[str, str]] = set()  # variables that changed while the address space was being built
+        self.lock = asyncio.Lock()  # one start or stop at a time
 
     @property
     def up(self) -> bool:
@@ -114,6 +116,10 @@ class LinePlc:
             await self._add(server, index, machine, at_ms)
         await server.start()
         self._server = server
+        for code, name in self._missed:
+            value, since_ms = next(m for m in self._machines if m.spec.code == code).variables[name]
+            await self.write(code, name, value, since_ms)
+        self._missed.clear()
 
     async def _add(self, server: Server, index: int, machine: Machine, at_ms: int | None) -> None:
         code = machine.spec.code
@@ -124,13 +130,16 @@ class LinePlc:
                 kind = ua.VariantType.UInt16
             node = await parent.add_variable(_node_id(f"{code}.{name}", index), f"{index}:{name}", ua.Variant(value, kind))
             self._nodes[code, name] = (node.nodeid, kind)
-            await server.write_attribute_value(node.nodeid, _data(value, kind, since_ms if at_ms is None else at_ms))
+            await server.write_attribute_value(node.nodeid, _data(value, kind, since_ms if at_ms is None else max(at_ms, since_ms)))
+            self._missed.discard((code, name))
 
     async def write(self, machine: str, name: str, value: Value, at_ms: int) -> None:
         """One new value with the moment it was true from; nothing while the controller is down (it shows the newest when it is back)."""
-        if self._server is not None:
-            node, kind = self._nodes[machine, name]
-            await self._server.write_attribute_value(node, _data(value, kind, at_ms))
+        if self._server is None:
+            self._missed.add((machine, name))
+            return
+        node, kind = self._nodes[machine, name]
+        await self._server.write_attribute_value(node, _data(value, kind, at_ms))
 
     async def stop(self) -> None:
         server, self._server = self._server, None

@@ -1,0 +1,179 @@
+"""The running plant: physics on the plant clock, its PLCs, meters and ERP as real servers, and the ledger. What people do goes to `on_act`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+
+from edge_agent.contract.clock import Clock
+from simulators.erp import Books, build_app
+from simulators.erp.master import fill
+from simulators.ledger import Ledger
+from simulators.meters import MAPS, MeterGateway, MeterMap, MeterReading
+from simulators.model import units
+from simulators.physics import ActEvent, ErpEvent, Event, OfflineEvent, Plant, PlcEvent, VarEvent
+from simulators.plc import LinePlc, PlcIdentity
+from simulators.scenario import Scenario
+
+_log = logging.getLogger(__name__)
+TICK_S = 0.02  # real seconds between two looks at the clock when much happens
+IDLE_S = 0.25
+
+
+class Field:
+    """`end_ms`: the plant stands still from then on (a check ends there); None: it runs on."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        plant: Plant,
+        clock: Clock,
+        ledger: Ledger,
+        plcs: dict[str, PlcIdentity],
+        modbus: dict[str, int],
+        end_ms: int | None = None,
+    ) -> None:
+        self.scenario, self.plant, self.clock, self.ledger, self.end_ms = scenario, plant, clock, ledger, end_ms
+        self.books = Books(scenario, clock, self._closed)
+        fill(self.books, scenario)
+        self.plcs = {
+            code: LinePlc(scenario.line(code), [m for m in plant.machines.values() if m.spec.line == code], identity)
+            for code, identity in plcs.items()
+        }
+        self.gateways = [MeterGateway(port, self._units(line)) for line, port in modbus.items()]
+        self.on_act: Callable[[ActEvent], None] = lambda act: None
+        self.on_offline: Callable[[OfflineEvent], None] = lambda event: None
+        self._pending: deque[Event] = deque()
+        self._restarts: set[asyncio.Task[None]] = set()
+        self._erp: uvicorn.Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # --- what the servers ask the physics -----------------------------------------------------------------------------------
+
+    def _units(self, line: str) -> dict[int, tuple[MeterMap, Callable[[], MeterReading]]]:
+        found: dict[int, tuple[MeterMap, Callable[[], MeterReading]]] = {}
+        for code, unit in units(self.scenario, line).items():
+            make = next(m.make for m in self.scenario.meters if m.code == code)
+            found[unit] = (MAPS[make], partial(self._read, code))
+        return found
+
+    def _read(self, meter: str) -> MeterReading:
+        now_ms = self.clock.now_ms()
+        self._pull(now_ms)
+        load = self.plant.meters.loads[meter]
+        wh, varh = load.totals(now_ms)
+        return MeterReading(load.watts, load.var, wh, varh, now_ms / 1000.0)
+
+    def _closed(self, now_ms: int) -> tuple[str, str] | None:
+        local = self.plant.calendar.local(now_ms).strftime("%H:%M")
+        for window in self.scenario.mess.erp_closed:
+            if window["start"] <= local < window["end"]:
+                return window["start"], window["end"]
+        return None
+
+    # --- time goes on -------------------------------------------------------------------------------------------------------
+
+    def _pull(self, now_ms: int) -> None:
+        to_ms = now_ms if self.end_ms is None else min(now_ms, self.end_ms)
+        if to_ms > self.plant.now:
+            self._pending.extend(self.plant.advance(to_ms))
+
+    @property
+    def over(self) -> bool:
+        return self.end_ms is not None and self.plant.now >= self.end_ms and not self._pending
+
+    async def run(self) -> None:
+        while True:
+            self._pull(self.clock.now_ms())
+            await self.dispatch()
+            following = self.plant.next_ms()
+            pause = IDLE_S
+            if following is not None:
+                pause = (following - self.clock.now_ms()) / 1000.0 / self.clock.speed
+            await asyncio.sleep(min(IDLE_S, max(TICK_S, pause)))
+
+    async def dispatch(self) -> None:
+        """Lets everything that happened be seen: ledger first, then PLCs, people, ERP."""
+        events = list(self._pending)
+        self._pending.clear()
+        if events:
+            self.ledger.add(events)
+        for event in events:
+            match event:
+                case VarEvent(at_ms, machine, name, value):
+                    await self.plcs[self.plant.machines[machine].spec.line].write(machine, name, value, at_ms)
+                case ActEvent():
+                    self.on_act(event)
+                case PlcEvent():
+                    self._restart(event)
+                case ErpEvent(_, kind, data):
+                    self.books.put("orders" if kind == "order" else "lots", data["id"], data["data"], data["version"])
+                case OfflineEvent():
+                    self.on_offline(event)
+                case _:
+                    pass
+
+    def adopt(self, events: list[Event]) -> None:
+        """What the physics did before the servers were up (the beginning, or a history): for ledger and ERP only."""
+        self.ledger.add(events)
+        for event in events:
+            if isinstance(event, ErpEvent):
+                self.books.put("orders" if event.kind == "order" else "lots", event.data["id"], event.data["data"], event.data["version"])
+
+    # --- restarts -----------------------------------------------------------------------------------------------------------
+
+    def _restart(self, event: PlcEvent) -> None:
+        plc = self.plcs[event.line]
+        task = asyncio.create_task(self._switch(plc, event), name=f"PLC {event.line}")
+        self._restarts.add(task)
+        task.add_done_callback(self._restarts.discard)
+
+    async def _switch(self, plc: LinePlc, event: PlcEvent) -> None:
+        async with plc.lock:
+            if event.up:
+                await plc.start(event.at_ms)
+            else:
+                await plc.stop()
+
+    # --- up and down --------------------------------------------------------------------------------------------------------
+
+    async def start(self, erp_port: int, erp_key: str) -> None:
+        for plc in self.plcs.values():
+            await plc.start()
+        for gateway in self.gateways:
+            await gateway.start()
+        app = build_app(self.books, self.clock, erp_key, self.scenario.site["name_en"])
+        self._erp = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=erp_port, log_level="critical", lifespan="off", access_log=False))
+        self._erp.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+        self._tasks = [
+            asyncio.create_task(self._erp._serve(), name="ERP"),
+            asyncio.create_task(self.run(), name="plant"),
+        ]
+
+    def check(self) -> None:
+        """Raises what ended a part of the plant, if one ended."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                error = task.exception()
+                raise RuntimeError(f"the simulated {task.get_name()} ended") from error
+
+    async def stop(self) -> None:
+        if self._erp is not None:
+            self._erp.should_exit = True
+        for task in self._tasks[1:]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._restarts, return_exceptions=True)
+        for plc in self.plcs.values():
+            await plc.stop()
+        for gateway in self.gateways:
+            await gateway.stop()
+
+
+def identity(port: int, folder: Path, password: str) -> PlcIdentity:
+    return PlcIdentity(port, "edge", password, folder)
