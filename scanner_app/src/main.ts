@@ -1,6 +1,37 @@
-import { createApp } from 'vue'
+/** Starts the tablet: own store first (it works without a server), then heartbeat, outbox, live home. */
 import '@gemba/web_kit/tokens.css'
 import '@gemba/web_kit/base.css'
+import './style.css'
+import { listenForScans } from '@gemba/web_kit/scan/listen'
+import { wakeSound } from '@gemba/web_kit/sound/feedback'
+import { createApp, watch } from 'vue'
 import App from './App.vue'
+import { onMisread, onScan } from './scan/handle'
+import { loadSeen } from './scan/known'
+import { startOutbox, wake } from './outbox/outbox'
+import { loadStation, refresh, refreshPlant, watchHome } from './state/home'
+import { onNetUp, startHeartbeat } from './state/net'
+import { loadPeople } from './state/people'
+import { loadSession, person, watchIdle } from './state/session'
+import { loadSettings, settings, station } from './state/settings'
+import { startUpdates } from './state/update'
 
-createApp(App).mount('#app')
+async function start(): Promise<void> {
+  await loadSettings()
+  await loadPeople()
+  await Promise.all([loadSession(), loadStation(), loadSeen()])
+  createApp(App).mount('#app')
+  const scans = listenForScans(window, { onScan, onMisread }, settings.wedge)
+  watch(() => ({ ...settings.wedge }), (wedge) => scans.configure(wedge))
+  window.addEventListener('pointerdown', wakeSound, { once: true, capture: true })
+  watchIdle()
+  await startOutbox()
+  onNetUp(() => wake(0))
+  watch([station, () => person.value?.code], () => { void loadStation().then(refresh); void refreshPlant() })
+  await startHeartbeat()
+  watchHome()
+  await Promise.all([refresh(), refreshPlant()])
+  startUpdates()
+}
+
+void start()

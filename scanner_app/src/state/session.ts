@@ -1,0 +1,148 @@
+/**
+ * Who stands here. A badge is one scan; a second badge is a switch; with a sheet open it counts for that act only; without the network a
+ * known badge works and an unknown one is taken unchecked (its acts are marked for the supervisor). The person locks after idle time, the
+ * station stays readable.
+ */
+import { get, post, request, setCredentials } from '@gemba/web_kit/api/client'
+import { ApiError } from '@gemba/web_kit/api/problem'
+import type { SessionAnswer } from '@gemba/web_kit/api/types'
+import { lang, setLang } from '@gemba/web_kit/i18n'
+import { computed, ref } from 'vue'
+import { signedInAgain } from '../outbox/outbox'
+import { showBand, showProblem } from './band'
+import { keep, kept } from './db'
+import { netDown, netUp } from './net'
+import { actorKey, knownBadge, knownPerson, remember, setCurrent, type Known } from './people'
+import { setStation, settings, station } from './settings'
+
+export interface Present {
+  code: string
+  name: string
+  rights: string[]
+  /** the raw badge, only while no sign-in stands for it */
+  badge: string | null
+  /** false: no server has checked this badge yet */
+  checked: boolean
+}
+
+export const person = ref<Present | null>(null)
+export const busy = ref(false)
+export const actor = computed(() => (person.value ? actorKey(person.value.code ? person.value : null, person.value.badge) : ''))
+let lastTouch = performance.now()
+
+export function may(right: string): boolean {
+  return person.value !== null && (!person.value.checked || person.value.rights.includes(right) || person.value.rights.includes('*'))
+}
+
+/** The person of the last page view, if the tablet was reloaded in the middle of a shift. */
+export async function loadSession(): Promise<void> {
+  const last = await kept<{ code: string; at: number }>('present')
+  const known = last && Date.now() - last.at < settings.idleMin * 60_000 ? knownPerson(last.code) : null
+  if (known) take(known, null)
+  else readAs(await kept<string>('reader'))
+}
+
+function readAs(code: string | undefined): void {
+  const known = code ? knownPerson(code) : null
+  if (!known?.token) return
+  setCurrent(known.code)
+  setCredentials({ token: known.token })
+}
+
+function take(known: Known, badge: string | null): void {
+  person.value = { code: known.code, name: known.name, rights: known.rights, badge: known.token ? null : badge, checked: true }
+  if (known.token) {
+    setCurrent(known.code)
+    setCredentials({ token: known.token })
+    void keep('reader', known.code)
+  }
+  setLang(known.lang)
+  touch()
+}
+
+/** Signs in by badge. True: somebody is signed in now. */
+export async function signInByBadge(badge: string): Promise<boolean> {
+  return signIn({ badge }, badge)
+}
+
+export async function signInByPin(code: string, pin: string): Promise<boolean> {
+  return signIn({ person: code, pin }, null)
+}
+
+async function signIn(how: { badge: string } | { person: string; pin: string }, badge: string | null): Promise<boolean> {
+  busy.value = true
+  try {
+    const answer = await request<SessionAnswer>('POST', '/session', { body: how, timeoutMs: 4_000, headers: {} })
+    netUp()
+    const known: Known = { code: answer.person.code, name: answer.person.name, lang: answer.person.lang, rights: answer.person.rights, token: answer.token ?? null }
+    await remember(known, badge)
+    if (!station.value && answer.station) await setStation(answer.station)
+    take(known, null)
+    signedInAgain(known.code)
+    return true
+  } catch (error) {
+    return signInOffline(error, badge)
+  } finally {
+    busy.value = false
+  }
+}
+
+function signInOffline(error: unknown, badge: string | null): boolean {
+  if (!(error instanceof ApiError)) throw error
+  if (!error.again) {
+    showProblem(error)
+    return false
+  }
+  netDown()
+  if (!badge) {
+    showBand('error', ['离线时不能用密码登录。', 'No PIN sign-in while offline.'], ['请刷工牌。', 'Scan your badge.'])
+    return false
+  }
+  const known = knownBadge(badge)
+  if (known) take(known, badge)
+  else {
+    person.value = { code: '', name: '', rights: [], badge, checked: false }
+    touch()
+    showBand('ask', ['离线，工牌未核对', 'Offline, badge not checked'], ['可以继续操作，班组长稍后会看到。', 'You can go on; your supervisor will see it.'])
+  }
+  return true
+}
+
+/** Whether a code is a badge the tablet has met: for "this act only" and for codes without our prefix. */
+export { knownBadge }
+
+export function lock(): void {
+  person.value = null
+  void keep('present', null)
+}
+
+/** A person's language is theirs: it goes to the server with the person, and stays on this tablet at once. */
+export function switchLang(): void {
+  setLang(lang.value === 'zh' ? 'en' : 'zh')
+  const known = person.value ? knownPerson(person.value.code) : null
+  if (known) void remember({ ...known, lang: lang.value }, null)
+}
+
+/** Every touch and scan: the person is still here. */
+export function touch(): void {
+  lastTouch = performance.now()
+  if (person.value?.code) void keep('present', { code: person.value.code, at: Date.now() })
+}
+
+export function watchIdle(): void {
+  window.addEventListener('pointerdown', touch, { capture: true, passive: true })
+  window.setInterval(() => {
+    if (person.value && performance.now() - lastTouch > settings.idleMin * 60_000) lock()
+  }, 5_000)
+}
+
+export interface OnShift {
+  code: string
+  name: string
+  initials: string
+}
+
+export const onShift = (): Promise<OnShift[] | { items: OnShift[] }> => get('/people/on-shift', { station: station.value })
+
+/** The device's own token and station, by the one-time code of the enrolment. Throws ApiError. */
+export const enrol = (code: string): Promise<{ device: string; device_token: string; station: string | null }> => post('/devices/enrol', { code })
