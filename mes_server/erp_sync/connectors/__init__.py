@@ -1,0 +1,1 @@
+"""The connectors by name. A new one is a module here and a line below."""
