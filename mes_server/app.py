@@ -22,8 +22,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from edge_agent.contract.clock import Clock, PlantClock
 from mes_server import __version__
-from mes_server.config import Settings
+from mes_server.config import ErpSettings, Settings
 from mes_server.energy import routes as energy_routes
+from mes_server.erp_sync import routes as erp_routes
+from mes_server.erp_sync.connectors.rest_json import RestJsonConnector
+from mes_server.erp_sync.runner import ErpSync
 from mes_server.identity import routes as identity_routes
 from mes_server.identity.hashing import Hasher
 from mes_server.identity.limits import Limits
@@ -65,6 +68,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     material_routes.router,
     traceability_routes.router,
     scan_routes.router,
+    erp_routes.router,
 )
 
 
@@ -74,7 +78,17 @@ def _compose(app: FastAPI, settings: Settings, kit: Kit, real: Clock) -> list[Ba
     identity = state.identity = _identity(settings, kit, real)
     state.authenticate = identity.authenticate
     state.settings_public = {"zone": settings.zone, "sparkplug_group": settings.sparkplug.group}
-    return [sealing.Sealer(kit, state.metrics), identity]
+    return [sealing.Sealer(kit, state.metrics), identity, *_erp(app, settings.erp, kit)]
+
+
+def _erp(app: FastAPI, settings: ErpSettings, kit: Kit) -> list[Background]:
+    """The ERP sync, where one is configured."""
+    if settings.kind == "none":
+        return []
+    key = settings.token_file.read_text().strip() if settings.token_file else ""
+    connector = RestJsonConnector(settings.url, key, timeout_s=settings.timeout_s)
+    app.state.erp = ErpSync(kit, connector, poll_s=settings.poll_s, confirm_every_s=settings.confirm_every_s)
+    return [app.state.erp]
 
 
 def _identity(settings: Settings, kit: Kit, real: Clock) -> Identity:

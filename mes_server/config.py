@@ -118,9 +118,11 @@ class IdentitySettings(_Section):
 class ErpSettings(_Section):
     """The ERP behind erp_sync."""
 
-    kind: Literal["none", "http"] = Field(default="none", description="none, or http: the small HTTP contract of docs/manual")
+    kind: Literal["none", "http"] = Field(default="none", description="none, or http: the REST/JSON interface of docs/manual/*/erp.md")
     url: str = Field(default="", description="Base URL of the ERP's interface")
-    token_file: Path | None = Field(default=None, description="File with the ERP's bearer token")
+    token_file: Path | None = Field(default=None, description="File with the key the ERP's interface asks for")
+    confirm_every_s: float = Field(default=300.0, ge=1, le=86_400, description="An order's confirmations are gathered for this long, s (plant time)")
+    timeout_s: float = Field(default=10.0, ge=1, le=300, description="A call to the ERP may take, s (real time)")
     poll_s: float = Field(default=10.0, ge=0.2, le=3_600, description="Ask for new orders every, s (plant time)")
 
     @model_validator(mode="after")

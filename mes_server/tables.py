@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mes_server.energy import models as energy
+from mes_server.erp_sync import models as erp_sync
 from mes_server.identity import models as identity
 from mes_server.kit import journal
 from mes_server.kit.db import Base
@@ -25,5 +26,6 @@ MODELS = (
     materials,
     traceability,
     scans,
+    erp_sync,
 )
 metadata = Base.metadata

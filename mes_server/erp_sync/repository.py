@@ -29,6 +29,12 @@ def inbound(session: Session, entity: str, external_id: str) -> ErpInbound | Non
     return session.execute(sa.select(ErpInbound).where(ErpInbound.entity == entity, ErpInbound.external_id == external_id)).scalar_one_or_none()
 
 
+def knows_order(session: Session, number: str) -> bool:
+    """Whether the ERP sent this order (hand-made ones are nobody's business there)."""
+    query = sa.select(ErpInbound.id).where(ErpInbound.entity == "orders", ErpInbound.order_number == number).limit(1)
+    return session.execute(query).first() is not None
+
+
 def refused_inbound(session: Session, limit: int) -> Sequence[ErpInbound]:
     return session.execute(sa.select(ErpInbound).where(ErpInbound.status == "refused").order_by(ErpInbound.id).limit(limit)).scalars().all()
 

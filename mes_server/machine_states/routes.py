@@ -12,6 +12,7 @@ from mes_server.plant import service as plant
 
 router = APIRouter(tags=["machine_states"])
 
+
 @router.get("/states", operation_id="list_states", response_model_by_alias=True)
 def list_states(kit: KitDep, machine: str, from_: FromQuery, to: ToQuery, actor: Actor = allow("read")) -> list[StateOut]:
     """The machine's states over the window, contiguous; `no_data` with its cause where nothing is known. `to` null: still lasting now."""
@@ -34,4 +35,3 @@ def list_gaps(
     low, high = window_ms(from_, to, 400)
     with kit.db.read() as session:
         return service.gaps(session, machine=machine, device=device, from_ms=low, to_ms=high, limit=limit, cursor=cursor)
-

@@ -93,7 +93,7 @@ def decide_change(session: Session, actor: Actor, command: DecideChange) -> Done
         raise NoSuchChange(key=command.change)
     if row.status != "open":
         raise NotNow(key=row.order_number, status=row.status)
-    work_orders.decide_erp_change(session, row.order_number, row.kind, row.new, accept=command.accept)
+    work_orders.decide_erp_change(session, actor, row.order_number, row.kind, row.new, command.accept)
     row.status = "applied" if command.accept else "refused"
     row.decided_ms, row.decided_by = recorded_ms(session), actor.person
     return Done(

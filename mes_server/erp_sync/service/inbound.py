@@ -12,9 +12,11 @@ from mes_server.erp_sync import repository
 from mes_server.erp_sync.connector import ErpRecord
 from mes_server.erp_sync.models import ErpChange, ErpInbound
 from mes_server.erp_sync.rules import to_json, version_wins
+from mes_server.kit import ids, journal
 from mes_server.kit.errors import MesError, Refused
 from mes_server.materials import service as materials
 from mes_server.products import service as products
+from mes_server.products.schemas import Bom, BomLine, ItemBody, Routing, RoutingOperation
 from mes_server.work_orders import service as work_orders
 
 
@@ -58,18 +60,27 @@ def _apply(session: Session, row: ErpInbound, record: ErpRecord, now_ms: int) ->
 
 
 def _item(session: Session, record: ErpRecord, _now_ms: int) -> str:
-    products.upsert_item(session, dict(record.data))
+    fields = {name: record.data.get(name) for name in ("code", "name_zh", "name_en", "unit", "tracking", "family", "box_quantity", "gtin")}
+    products.ensure_item(session, ItemBody(**{name: value for name, value in fields.items() if value is not None}))
     return "applied"
 
 
 def _bom(session: Session, record: ErpRecord, _now_ms: int) -> str:
-    products.upsert_bom(session, record.id, dict(record.data))
+    lines = tuple(BomLine(item=one["item"], quantity=one["quantity"], operation=one.get("operation")) for one in record.data["lines"])
+    _revise(session, str(record.data["item"]), bom=Bom(revision=record.data.get("revision"), lines=lines))
     return "applied"
 
 
 def _routing(session: Session, record: ErpRecord, _now_ms: int) -> str:
-    products.upsert_routing(session, record.id, dict(record.data))
+    steps = tuple(RoutingOperation(**one) for one in record.data["operations"])
+    _revise(session, str(record.data["item"]), routing=Routing(revision=record.data.get("revision"), operations=steps))
     return "applied"
+
+
+def _revise(session: Session, code: str, **part: Bom | Routing) -> None:
+    """The item as it is, with a new bill of material or routing."""
+    known = products.item(session, code)
+    products.ensure_item(session, ItemBody(**{**known.model_dump(exclude={"bom", "routing"}), **part}))
 
 
 def _lot(session: Session, record: ErpRecord, _now_ms: int) -> str:
@@ -88,10 +99,11 @@ def _lot(session: Session, record: ErpRecord, _now_ms: int) -> str:
 
 def _order(session: Session, record: ErpRecord, now_ms: int) -> str:
     data = record.data
+    number = str(data["number"])
     applied = work_orders.apply_erp_order(
         session,
         work_orders.ErpOrder(
-            number=str(data["number"]),
+            number=number,
             item=str(data["item"]),
             quantity=int(data["quantity"]),
             due_ms=_ms(data.get("due")),
@@ -104,12 +116,41 @@ def _order(session: Session, record: ErpRecord, now_ms: int) -> str:
         ),
     )
     for change in applied.changes:
-        session.add(_change(str(data["number"]), change, data, now_ms))
+        session.add(_change(number, change, data, now_ms))
+    if applied.kind != "unchanged":
+        _note(session, record, applied, now_ms)
+        repository.touch(session, number, at_ms=now_ms, urgent=False, reporter=None)
     return "held" if applied.kind == "held" else "applied"
 
 
-def _change(number: str, change: Any, data: Mapping[str, Any], now_ms: int) -> ErpChange:
-    kind, old, new, made, applied = change
+def _note(session: Session, record: ErpRecord, applied: work_orders.ErpApplied, now_ms: int) -> None:
+    """The journal says what the ERP changed and when; the id is the ERP object's version, so that a repeat is a repeat."""
+    event_id = str(ids.derived_id("erp", record.entity, record.id, record.version))
+    if journal.find(session, event_id) is not None:
+        return
+    journal.append(
+        session,
+        event_id=event_id,
+        type="erp.order_synced",
+        subject=f"order:{record.data['number']}",
+        occurred_ms=now_ms,
+        recorded_ms=now_ms,
+        person=None,
+        device=None,
+        payload=to_json(
+            {
+                "order": record.data["number"],
+                "version": record.version,
+                "outcome": applied.kind,
+                "changes": [{"kind": c.kind, "old": c.old, "new": c.new, "made": c.made, "applied": c.applied} for c in applied.changes],
+                "reattributed": applied.reattributed,
+            }
+        ),
+    )
+
+
+def _change(number: str, change: work_orders.ErpChange, data: Mapping[str, Any], now_ms: int) -> ErpChange:
+    kind, old, new, made, applied = change.kind, change.old, change.new, change.made, change.applied
     done = ("applied by rule", "已按规则采用") if applied else ("waits for the planner", "待计划员决定")
     return ErpChange(
         order_number=number,

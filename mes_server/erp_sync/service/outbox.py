@@ -58,23 +58,23 @@ def write_messages(session: Session, now_ms: int, *, confirm_every_s: float) -> 
 
 def _holding(session: Session, number: str) -> Holding | None:
     """None for an order the ERP does not know (made by hand on the floor): there is nobody to tell."""
-    found = work_orders.order_holding(session, number)
-    if found is None or not found.from_erp:
+    if not repository.knows_order(session, number):
         return None
+    found = work_orders.order_holding(session, number)
     quantities: dict[str, float] = {}
     times: dict[int, tuple[str | None, str | None]] = {}
-    for row in found.operations:
-        for name, value in (("good", row.good), ("scrap", row.scrap), ("rework", row.rework)):
+    for operation, good, scrap, rework, started_ms, ended_ms in found.operations:
+        for name, value in (("good", good), ("scrap", scrap), ("rework", rework)):
             if value:
-                quantities[key("op", row.number, name)] = float(value)
-        times[row.number] = (None if row.started_ms is None else iso(row.started_ms), None if row.ended_ms is None else iso(row.ended_ms))
+                quantities[key("op", operation, name)] = float(value)
+        times[operation] = (None if started_ms is None else iso(started_ms), None if ended_ms is None else iso(ended_ms))
     consumed, produced = materials.order_materials(session, number)
     for operation, item, lot, quantity in consumed:
-        name = key("lot", operation, item, lot)
+        name = key("lot", operation, item, lot or "")
         quantities[name] = quantities.get(name, 0.0) + quantity
     items: dict[str, str] = {}
-    for serial, _lot, item, _quantity in produced:
-        if serial is not None:
+    for serial, _lot, item, quantity in produced:
+        if serial is not None and quantity > 0:
             quantities[key("serial", serial, item)] = 1.0
             items[serial] = item
     return Holding(quantities, times, items, found.final)

@@ -135,9 +135,7 @@ def test_the_class_of_a_loss(state: str, time_class: str | None, micro: bool, ha
 
 def test_every_figure_says_how_in_both_languages_with_its_numbers() -> None:
     span = (0, 25_200_000)
-    parts = rules.measure(
-        machine([(2_820_000, span[1])], [span], [Loss(0, 2_820_000, "breakdown")]), span, [span], span[1], [Count(18848, 423, 1.0)]
-    )
+    parts = rules.measure(machine([(2_820_000, span[1])], [span], [Loss(0, 2_820_000, "breakdown")]), span, [span], span[1], [Count(18848, 423, 1.0)])
     zh, en = words.how(parts, rules.figures(parts), machines=1)
     for part in ("18,848 s", "25,200 s", "74.8 %", "88.8 %", "86.1 %", "97.8 %", "ISO 22400-2", "TPM"):
         assert part in zh and part in en
