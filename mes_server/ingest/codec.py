@@ -165,7 +165,8 @@ def _prove_chain(buffer: NDArray[np.uint8], length: int) -> NDArray[np.int64] | 
         if len(at) == 0:
             return None
         if at[0] == 0 and after[-1] == length and bool((at[1:] == after[:-1]).all()):
-            return at
+            proved: NDArray[np.int64] = at
+            return proved
         reached = np.zeros(length + 300, bool)  # prune what no other metric leads to, then what leads to no metric
         reached[0] = True
         reached[after] = True
@@ -237,7 +238,13 @@ def _fields(joined: bytes, buffer: NDArray[np.uint8], start: NDArray[np.int64], 
 
 
 def _values(
-    columns: Columns, words: NDArray[np.uint64], buffer: NDArray[np.uint8], at: NDArray[np.int64], stop: NDArray[np.int64], good: NDArray[np.bool_], joined: bytes
+    columns: Columns,
+    words: NDArray[np.uint64],
+    buffer: NDArray[np.uint8],
+    at: NDArray[np.int64],
+    stop: NDArray[np.int64],
+    good: NDArray[np.bool_],
+    joined: bytes,
 ) -> None:
     tag = buffer[at]
     kind = _KIND_OF_TAG[tag]
@@ -307,11 +314,12 @@ def decode_by_upb(payloads: Sequence[bytes]) -> Columns:
     columns.errors = errors
     columns.by_upb = len(payloads)
     index = 0
-    for message in messages:
-        columns.sent_ms.append(message.timestamp if message is not None and _has(message, "timestamp") and message.timestamp < 1 << 53 else NO_TIME)
-        columns.seq.append(message.seq if message is not None and _has(message, "seq") and message.seq < 1 << 53 else -1)
-        columns.mark.append(message.uuid if message is not None else "")
-        for metric in message.metrics if message is not None else ():
+    for found in messages:
+        message = found if found is not None else Payload()
+        columns.sent_ms.append(message.timestamp if _has(message, "timestamp") and message.timestamp < 1 << 53 else NO_TIME)
+        columns.seq.append(message.seq if _has(message, "seq") and message.seq < 1 << 53 else -1)
+        columns.mark.append(message.uuid)
+        for metric in message.metrics:
             _put_metric(columns, index, metric)
             if columns.ts[index] == NO_TIME:
                 columns.ts[index] = columns.sent_ms[-1]
@@ -389,15 +397,21 @@ def _interleave(parts: list[tuple[list[int], Columns]], messages: int) -> Column
     order = np.argsort(owner, kind="stable")
     place_of = np.empty(len(order), np.int64)
     place_of[order] = np.arange(len(order))
+    columns = [part for _, part in parts]
     merged = Columns(
-        counts=counts,
-        **{name: np.concatenate([getattr(part, name) for _, part in parts])[order] for name in ("alias", "ts", "kind", "raw", "historical", "bad")},
+        counts,
+        np.concatenate([part.alias for part in columns])[order],
+        np.concatenate([part.ts for part in columns])[order],
+        np.concatenate([part.kind for part in columns])[order],
+        np.concatenate([part.raw for part in columns])[order],
+        np.concatenate([part.historical for part in columns])[order],
+        np.concatenate([part.bad for part in columns])[order],
         sent_ms=sent,
         seq=seq,
         mark=mark,
         errors=errors,
-        by_upb=sum(part.by_upb for _, part in parts),
-        odd=sum(part.odd for _, part in parts),
+        by_upb=sum(part.by_upb for part in columns),
+        odd=sum(part.odd for part in columns),
     )
     base = 0
     for _, part in parts:

@@ -30,3 +30,14 @@ class BrokerInUse(MesError):
     zh = "另一个服务器进程正在使用 {folder} 中的消息服务。"
     next_en = "Stop the other server, or give this one its own data folder."
     next_zh = "请停止另一个服务器进程，或为本进程设置单独的数据目录。"
+
+
+class MarkMoved(MesError):
+    """The mark in the database is not the one this process set: two servers take in data over one database."""
+
+    code = "mark_moved"
+    status = 503
+    en = "The delivery mark of edge {edge} (buffer {epoch}) is {found}, not {expected}: another server takes in the same data."
+    zh = "边缘网关 {edge}（缓冲区 {epoch}）的接收标记为 {found}，应为 {expected}：另一个服务器正在接收相同数据。"
+    next_en = "Run ingest in one server only (serve --role ingest). Nothing was booked twice."
+    next_zh = "请只在一个服务器上运行数据接收（serve --role ingest）。没有重复记录任何数据。"

@@ -1,0 +1,336 @@
+"""Messages to records: topics, births and deaths, decoding, live values, delivery lanes. One thread; knows no database.
+
+What becomes due here is handed to the committer as `Due`. A message that cannot be trusted whole (unknown alias, data before birth) is not taken
+at all: it stays unanswered, so the edge sends it again after the rebirth that is asked for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_agent.contract import names
+from edge_agent.contract.delivery import BadMark, Mark
+from edge_agent.contract.payload import BadPayload, decode
+from edge_agent.contract.topics import BadTopic, Topic, parse
+from mes_server.ingest import codec
+from mes_server.ingest.delivery import Stream
+from mes_server.ingest.facts import Event
+from mes_server.ingest.inbox import Message
+from mes_server.ingest.live_table import LiveTable
+from mes_server.ingest.nodes import UNKNOWN, Host, Node, TooMany
+
+TOPICS_CACHED_MAX = 20_000
+PUT_ASIDE_WAITING_MAX = 100  # quarantine rows of one commit; beyond it only the counter moves
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """One delivery unit: a device's columns under one mark. Samples are copied only when it has to wait."""
+
+    stream: Stream[Record]
+    n: int
+    device: str
+    message: Message
+    events: list[Event]
+    series: NDArray[np.int32] | None = None
+    ts: NDArray[np.int64] | None = None
+    value: NDArray[np.float64] | None = None
+
+
+@dataclass(slots=True)
+class PutAside:
+    """A payload for the quarantine."""
+
+    topic: str
+    reason: str
+    mark: str
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Due:
+    """What the next commit has to store."""
+
+    facts: list[Record] = field(default_factory=list)
+    series: list[NDArray[np.int32]] = field(default_factory=list)
+    ts: list[NDArray[np.int64]] = field(default_factory=list)
+    value: list[NDArray[np.float64]] = field(default_factory=list)
+    answers: dict[int, Stream[Record]] = field(default_factory=dict)  # by id: streams that are to hear how far they are stored
+    put_aside: list[PutAside] = field(default_factory=list)
+    lost: list[tuple[Stream[Record], int]] = field(default_factory=list)  # streams whose stores are behind what the edge still has
+    bytes: int = 0
+
+    def add_samples(self, series: NDArray[np.int32], ts: NDArray[np.int64], value: NDArray[np.float64]) -> None:
+        if len(ts):
+            self.series.append(series)
+            self.ts.append(ts)
+            self.value.append(value)
+
+
+class Intake:
+    """`figures` counts what happened, by name, for /metrics and system health."""
+
+    def __init__(
+        self,
+        host: Host,
+        table: LiveTable,
+        register_series: Callable[[str, str], int],
+        stored: Callable[[str, str], tuple[int, int]],
+    ) -> None:
+        self.host = host
+        self.table = table
+        self.streams: dict[tuple[str, str], Stream[Record]] = {}
+        self.due = Due()
+        self.figures: Counter[str] = Counter()
+        self.touched: set[tuple[str, str]] = set()  # (edge, device) with news for live screens
+        self.edges_touched: set[str] = set()
+        self._register_series = register_series
+        self._stored = stored
+        self._topics: dict[str, Topic | None] = {}
+        self.samples_paused = False
+
+    # --- one group of messages --------------------------------------------------------------------------------------------------
+    def take(self, messages: list[Message], now_s: float, now_ms: int) -> None:
+        """Everything that came, in order. Runs of device data are decoded together; whatever changes aliases ends a run."""
+        run: list[tuple[Message, Topic, Node]] = []
+        for message in messages:
+            self.due.bytes += len(message.payload)
+            where = self._where(message.topic)
+            if where is None:
+                self.put_aside(message, "not a Sparkplug topic of this plant")
+                continue
+            try:
+                node = self.host.node(where)
+            except TooMany as error:
+                self.put_aside(message, str(error))
+                continue
+            if where.kind == "DDATA":
+                run.append((message, where, node))
+                continue
+            self._data(run, now_s, now_ms)
+            run = []
+            self._control(message, where, node, now_s, now_ms)
+        self._data(run, now_s, now_ms)
+
+    def take_due(self) -> Due:
+        due, self.due = self.due, Due()
+        return due
+
+    def stream(self, edge: str, epoch: str) -> Stream[Record]:
+        found = self.streams.get((edge, epoch))
+        if found is None:
+            found = self.streams[(edge, epoch)] = Stream.at(edge, epoch, *self._stored(edge, epoch))
+        return found
+
+    def put_aside(self, message: Message, reason: str, mark: str = "") -> None:
+        self.figures["quarantined"] += 1
+        if len(self.due.put_aside) < PUT_ASIDE_WAITING_MAX:
+            self.due.put_aside.append(PutAside(message.topic[:300], reason[:400], mark[:40], message.payload))
+
+    def _where(self, text: str) -> Topic | None:
+        if text not in self._topics:
+            if len(self._topics) > TOPICS_CACHED_MAX:
+                self._topics.clear()
+            try:
+                self._topics[text] = parse(text)
+            except BadTopic:
+                self._topics[text] = None
+        return self._topics[text]
+
+    # --- births, deaths, node data ----------------------------------------------------------------------------------------------
+    def _control(self, message: Message, where: Topic, node: Node, now_s: float, now_ms: int) -> None:
+        if where.kind in ("NCMD", "DCMD"):
+            return
+        try:
+            payload = decode(message.payload)
+        except BadPayload as error:
+            self.put_aside(message, str(error))
+            return
+        self.edges_touched.add(node.edge)
+        try:
+            if where.kind == "NBIRTH":
+                self.host.node_birth(node, payload, now_ms)
+                self._born(node)
+            elif where.kind == "NDEATH":
+                self.figures["deaths" if self.host.node_dies(node, payload, now_ms) else "deaths_of_older_sessions"] += 1
+                self.touched.update((node.edge, name) for name in node.devices)
+            else:
+                node.sees(payload.seq if payload.HasField("seq") else -1, now_s)
+                if where.kind == "NDATA":
+                    self.host.node_data(node, payload, now_s)
+                elif where.kind == "DBIRTH" and where.device is not None:
+                    self._device_born(node, where.device, payload, now_s)
+                elif where.kind == "DDEATH" and where.device is not None:
+                    self.host.device_death(node, where.device)
+                    self.touched.add((node.edge, where.device))
+        except TooMany as error:
+            self.put_aside(message, str(error))
+
+    def _born(self, node: Node) -> None:
+        """Tells the edge how far it is stored, and goes on from what it still has if our stores lost something."""
+        self.figures["births"] += 1
+        last, waiting = node.health.get(names.BUFFER_LAST), node.health.get(names.BUFFER_WAITING)
+        if not _is_epoch(node.epoch):
+            return
+        stream = self.stream(node.edge, node.epoch)
+        self.due.answers[id(stream)] = stream
+        if isinstance(last, int) and isinstance(waiting, int) and 0 <= waiting <= last:
+            lost = stream.lost_before(last - waiting + 1)
+            if lost:
+                self.figures["records_lost"] += lost
+                self.due.lost.append((stream, lost))
+
+    def _device_born(self, node: Node, name: str, payload: Any, now_s: float) -> None:
+        for handle, _, stamp, value in self.host.device_birth(node, name, payload, now_s):
+            if self.table.series[handle] < 0 and self.table.is_sample(handle):
+                self.table.series[handle] = self._register_series(name, self.table.metrics[handle].name)
+            if isinstance(value, str):
+                self.table.put_text(handle, stamp, value)
+            elif isinstance(value, int | float):
+                self.table.put_number(handle, stamp, float(value))
+        self.touched.add((node.edge, name))
+
+    # --- device data ------------------------------------------------------------------------------------------------------------
+    def _data(self, run: list[tuple[Message, Topic, Node]], now_s: float, now_ms: int) -> None:
+        if not run:
+            return
+        columns = codec.decode_group([message.payload for message, _, _ in run])
+        self.figures["messages"] += len(run)
+        self.figures["values"] += len(columns.ts)
+        self.figures["messages_by_upb"] += columns.by_upb
+        handles, usable = self._resolve(run, columns, now_s)
+        owner = np.repeat(np.arange(len(run)), columns.counts)
+        good = (handles >= 0) & ~columns.bad & (columns.kind != codec.NULL) & usable[owner] & (columns.ts > 0)
+        safe = np.where(handles >= 0, handles, 0)
+        value, numeric = codec.numbers(columns, self.table.signed[safe])
+        numeric &= good
+        self._show(columns, safe, value, numeric, good)
+        sample = numeric & (self.table.series[safe] >= 0)
+        events = self._events(columns, safe, value, good, owner, len(run))
+        self._deliver(run, columns, usable, events, safe, value, sample, owner)
+
+    def _resolve(self, run: list[tuple[Message, Topic, Node]], columns: codec.Columns, now_s: float) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """(handle of each metric, may each message be used). Not usable: unreadable, before its birth, or with a metric nobody announced."""
+        count = len(run)
+        usable = np.ones(count, bool)
+        for index, why in columns.errors.items():
+            usable[index] = False
+            self.put_aside(run[index][0], why)
+        for index, ((_, where, node), seq) in enumerate(zip(run, columns.seq, strict=True)):
+            node.sees(seq, now_s)
+            device = node.devices.get(where.device or "")
+            if device is None or not device.online or not node.online:
+                if usable[index]:
+                    self.figures["before_birth"] += 1
+                    self.host.ask_rebirth(node, now_s)
+                usable[index] = False
+        table, bases, sizes = self.host.lookup()
+        node_of = np.array([node.index for _, _, node in run], np.int64)
+        base, size = np.repeat(bases[node_of], columns.counts), np.repeat(sizes[node_of], columns.counts)
+        known = (columns.alias >= 0) & (columns.alias < size)
+        handles = np.where(known, table[base + np.where(known, columns.alias, 0)], UNKNOWN).astype(np.int32)
+        owner = np.repeat(np.arange(count), columns.counts)
+        for index, name in columns.names.items():  # dirty peers send names; an alias, where there is one too, wins
+            if handles[index] == UNKNOWN and columns.alias[index] < 0:
+                _, where, node = run[int(owner[index])]
+                handles[index] = node.by_name.get((where.device or "", name), UNKNOWN)
+        for message in np.unique(owner[handles == UNKNOWN]).tolist():
+            if usable[message]:
+                usable[message] = False
+                self.figures["unknown_alias"] += 1
+                self.host.ask_rebirth(run[message][2], now_s)
+        return handles, usable
+
+    def _show(
+        self, columns: codec.Columns, handles: NDArray[np.int32], value: NDArray[np.float64], numeric: NDArray[np.bool_], good: NDArray[np.bool_]
+    ) -> None:
+        """The live table, whatever the marks say."""
+        self.table.put_numbers(handles[numeric], columns.ts[numeric], value[numeric], columns.historical[numeric])
+        for index, text in columns.texts.items():
+            if good[index]:
+                self.table.put_text(int(handles[index]), int(columns.ts[index]), text)
+
+    def _events(
+        self,
+        columns: codec.Columns,
+        handles: NDArray[np.int32],
+        value: NDArray[np.float64],
+        good: NDArray[np.bool_],
+        owner: NDArray[np.int64],
+        count: int,
+    ) -> list[list[Event]]:
+        """Facts of each message: (metric name, ms, value)."""
+        events: list[list[Event]] = [[] for _ in range(count)]
+        chosen = np.flatnonzero(good & self.table.is_fact[handles])
+        metrics, texts = self.table.metrics, columns.texts
+        rows = zip(
+            chosen.tolist(), owner[chosen].tolist(), handles[chosen].tolist(), columns.ts[chosen].tolist(), value[chosen].tolist(), strict=True
+        )
+        for index, message, handle, stamp, number in rows:
+            events[message].append((metrics[handle].name, stamp, texts.get(index, number)))
+        return events
+
+    def _deliver(
+        self,
+        run: list[tuple[Message, Topic, Node]],
+        columns: codec.Columns,
+        usable: NDArray[np.bool_],
+        events: list[list[Event]],
+        handles: NDArray[np.int32],
+        value: NDArray[np.float64],
+        sample: NDArray[np.bool_],
+        owner: NDArray[np.int64],
+    ) -> None:
+        """Asks the lanes which records are due, and puts their facts and samples down for the commit."""
+        due = self.due
+        now_due = np.zeros(len(run), bool)
+        ends = np.cumsum(columns.counts)
+        for index, (message, where, node) in enumerate(run):
+            if not usable[index]:
+                continue
+            device = where.device or ""
+            self.touched.add((node.edge, device))
+            if not columns.mark[index]:  # a Sparkplug node that is no Gemba edge: shown and sampled, not booked, for it cannot be counted once
+                self.figures["unmarked"] += 1
+                now_due[index] = not self.samples_paused
+                continue
+            try:
+                mark = Mark.parse(columns.mark[index])
+            except BadMark as error:
+                self.put_aside(message, str(error), columns.mark[index])
+                continue
+            stream = self.stream(node.edge, mark.epoch)
+            record = Record(stream, mark.n, device, message, events[index])
+            size = len(message.payload)
+            before = stream.facts.repeats
+            due.facts.extend(one for _, one in stream.facts.offer(mark.n, record, size))
+            if stream.facts.repeats != before:
+                self.figures["repeats"] += 1
+            if not self.samples_paused:
+                for _, one in stream.samples.offer(mark.n, record, size):
+                    if one is record:
+                        now_due[index] = True
+                    elif one.series is not None and one.ts is not None and one.value is not None:
+                        due.add_samples(one.series, one.ts, one.value)
+                if mark.n in stream.samples.held and not now_due[index]:
+                    part = slice(int(ends[index] - columns.counts[index]), int(ends[index]))
+                    chosen = sample[part]
+                    record.series = self.table.series[handles[part][chosen]]
+                    record.ts, record.value = columns.ts[part][chosen], value[part][chosen]
+            due.answers[id(stream)] = stream
+        chosen = sample & now_due[owner]
+        due.add_samples(self.table.series[handles[chosen]], columns.ts[chosen], value[chosen])
+
+
+def _is_epoch(text: str) -> bool:
+    try:
+        Mark.parse(f"{text}:1")
+    except BadMark:
+        return False
+    return True

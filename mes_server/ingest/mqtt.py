@@ -1,0 +1,142 @@
+"""The only door of paho in the server: the Sparkplug host application's MQTT connection.
+
+Order of Sparkplug 3.0, section 5.8: CONNECT with the will "offline, T", subscribe own STATE, then the data topics, and only when the broker has
+granted them the birth "online, T" with the will's T. An "offline" of our own that somebody publishes is answered by "online" again. A clean stop
+publishes "offline" with the present time before DISCONNECT. MQTT 3.1.1, clean session.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edge_agent.contract.clock import Clock
+from edge_agent.contract.topics import NAMESPACE, state_topic
+from mes_server.ingest.broker_settings import BrokerLink
+
+log = logging.getLogger(__name__)
+
+RECONNECT_S = (1, 10)  # first and longest pause, whole seconds
+_DATA = ("NBIRTH", "NDATA", "DBIRTH", "DDATA", "DDEATH")
+
+
+class MqttLink:
+    """Reads into `put` (which may wait: then the socket is not read) and publishes commands. Reconnects by itself."""
+
+    def __init__(self, link: BrokerLink, host_id: str, clock: Clock, put: Callable[[str, bytes], bool]) -> None:
+        self._link = link
+        self._clock = clock
+        self._put = put
+        self._state = state_topic(host_id)
+        self._birth_ms = 0
+        self._granted: set[int] = set()
+        self._lock = threading.Lock()
+        self.online = False  # connected, subscribed and born
+        self.since_ms = clock.now_ms()
+        self.connects = 0
+        self.fault = ""
+        client = paho.Client(CallbackAPIVersion.VERSION2, link.client_id, clean_session=True, protocol=paho.MQTTv311)
+        client.reconnect_delay_set(RECONNECT_S[0], RECONNECT_S[1])
+        client.max_queued_messages_set(1_000)
+        if link.user is not None:
+            client.username_pw_set(link.user, link.password)
+        if link.tls_ca is not None:
+            client.tls_set(str(link.tls_ca), str(link.tls_cert) if link.tls_cert else None, str(link.tls_key) if link.tls_key else None)
+        client.on_pre_connect = self._before_connect
+        client.on_socket_open = _no_delay
+        client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
+        client.on_disconnect = self._disconnected
+        client.on_message = self._message
+        self._client = client
+
+    def start(self) -> None:
+        self._client.connect_async(self._link.host, self._link.port, self._link.keepalive_s)
+        self._client.loop_start()
+
+    def stop(self) -> None:
+        if self.online:
+            self._publish_state(online=False, at_ms=self._clock.now_ms()).wait_for_publish(2.0)
+        self._client.disconnect()
+        self._client.loop_stop()
+        self.online = False
+
+    def send(self, topic: str, payload: bytes) -> bool:
+        """A command at QoS 0. False: not connected; whoever asks asks again."""
+        return bool(self._client.publish(topic, payload, qos=0, retain=False).rc == paho.MQTT_ERR_SUCCESS)
+
+    # --- the session --------------------------------------------------------------------------------------------------------------
+    def _before_connect(self, client: paho.Client, _userdata: Any) -> None:
+        self._birth_ms = max(self._clock.now_ms(), self._birth_ms + 1)
+        client.will_set(self._state, _state_payload(False, self._birth_ms), qos=1, retain=True)
+
+    def _connected(self, client: paho.Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self.fault = f"the broker refuses user {self._link.user!r}: {reason}"
+            log.error("%s", self.fault)
+            return
+        self.connects += 1
+        with self._lock:
+            self._granted.clear()
+            for filters in ([(self._state, 1)], [(f"{NAMESPACE}/+/NDEATH/+", 1), *((f"{NAMESPACE}/+/{kind}/#", 0) for kind in _DATA)]):
+                _, mid = client.subscribe(filters)
+                if mid is not None:
+                    self._granted.add(mid)
+
+    def _subscribed(self, client: paho.Client, _userdata: Any, mid: int, reasons: Any, _properties: Any) -> None:
+        refused = [str(reason) for reason in reasons if reason.is_failure]
+        if refused:
+            self.fault = f"the broker refuses a subscription of user {self._link.user!r}: {', '.join(refused)}"
+            log.error("%s", self.fault)
+            client.disconnect()
+            return
+        with self._lock:
+            self._granted.discard(mid)
+            if self._granted:
+                return
+        self._publish_state(online=True, at_ms=self._birth_ms)
+        self.online, self.fault, self.since_ms = True, "", self._clock.now_ms()
+        log.info("host application online at %s:%d", self._link.host, self._link.port)
+
+    def _disconnected(self, _client: paho.Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if self.online:
+            self.since_ms = self._clock.now_ms()
+            log.warning("connection to the broker lost: %s", reason)
+        self.online = False
+
+    def _message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""
+        if topic != self._state:
+            self._put(topic, bytes(message.payload))
+        elif self.online and not _says_online(bytes(message.payload)):
+            self._publish_state(online=True, at_ms=self._birth_ms)
+
+    def _publish_state(self, *, online: bool, at_ms: int) -> paho.MQTTMessageInfo:
+        return self._client.publish(self._state, _state_payload(online, at_ms), qos=1, retain=True)
+
+
+def _state_payload(online: bool, at_ms: int) -> bytes:
+    return json.dumps({"online": online, "timestamp": at_ms}, separators=(",", ":")).encode()
+
+
+def _says_online(payload: bytes) -> bool:
+    try:
+        said = json.loads(payload)
+    except ValueError:
+        return False
+    return isinstance(said, dict) and said.get("online") is True
+
+
+def _no_delay(_client: paho.Client, _userdata: Any, sock: Any) -> None:
+    if isinstance(sock, socket.socket):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,0 +1,104 @@
+"""Ingest's statements, declared once. Nothing here commits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from mes_server.ingest.errors import MarkMoved
+from mes_server.ingest.facts import DeviceState
+from mes_server.ingest.models import IngestDevice, IngestMark, IngestParked, IngestQuarantine
+
+QUARANTINE_ROWS_MAX = 2_000
+QUARANTINE_PAYLOAD_MAX = 65_536
+PARKED_ROWS_MAX = 200_000
+
+_MARK = cast(sa.Table, IngestMark.__table__)
+_DEVICE = cast(sa.Table, IngestDevice.__table__)
+_PARKED = cast(sa.Table, IngestParked.__table__)
+_QUARANTINE = cast(sa.Table, IngestQuarantine.__table__)
+
+_MOVE = (
+    sa.update(_MARK)
+    .where(_MARK.c.edge == sa.bindparam("b_edge"), _MARK.c.epoch == sa.bindparam("b_epoch"), _MARK.c.n == sa.bindparam("b_old"))
+    .values(n=sa.bindparam("b_new"), moved_ms=sa.bindparam("b_now"))
+)
+_NEW_MARK = sa.insert(_MARK)
+_STATE = sa.select(_DEVICE.c.state).where(_DEVICE.c.edge == sa.bindparam("edge"), _DEVICE.c.device == sa.bindparam("device"))
+_SET_STATE = (
+    sa.update(_DEVICE)
+    .where(_DEVICE.c.edge == sa.bindparam("b_edge"), _DEVICE.c.device == sa.bindparam("b_device"))
+    .values(state=sa.bindparam("b_state"))
+)
+_NEW_STATE = sa.insert(_DEVICE)
+_PARK = sa.insert(_PARKED)
+_PUT_ASIDE = sa.insert(_QUARANTINE)
+
+
+def marks(session: Session) -> dict[tuple[str, str], int]:
+    return {(row.edge, row.epoch): row.n for row in session.execute(sa.select(_MARK.c.edge, _MARK.c.epoch, _MARK.c.n))}
+
+
+def move_mark(session: Session, edge: str, epoch: str, old: int, new: int, now_ms: int) -> None:
+    """Guarded: raises MarkMoved if the mark is not where this process believes it to be (a second ingest on one database)."""
+    moved = session.execute(_MOVE, {"b_edge": edge, "b_epoch": epoch, "b_old": old, "b_new": new, "b_now": now_ms}).rowcount  # type: ignore[attr-defined]
+    if moved == 1:
+        return
+    exists = session.execute(sa.select(_MARK.c.n).where(_MARK.c.edge == edge, _MARK.c.epoch == epoch)).scalar_one_or_none()
+    if exists is not None or old != 0:
+        raise MarkMoved(edge=edge, epoch=epoch, expected=old, found=exists if exists is not None else "-")
+    session.execute(_NEW_MARK, {"edge": edge, "epoch": epoch, "n": new, "born_ms": now_ms, "moved_ms": now_ms})
+
+
+def set_mark(session: Session, edge: str, epoch: str, n: int, now_ms: int) -> None:
+    """Unguarded: for records the edge no longer has."""
+    if session.execute(sa.update(_MARK).where(_MARK.c.edge == edge, _MARK.c.epoch == epoch).values(n=n, moved_ms=now_ms)).rowcount == 0:  # type: ignore[attr-defined]
+        session.execute(_NEW_MARK, {"edge": edge, "epoch": epoch, "n": n, "born_ms": now_ms, "moved_ms": now_ms})
+
+
+def device_state(session: Session, edge: str, device: str) -> DeviceState | None:
+    text = session.execute(_STATE, {"edge": edge, "device": device}).scalar_one_or_none()
+    return None if text is None else DeviceState.from_json(text)
+
+
+def put_device_states(session: Session, states: Mapping[tuple[str, str], DeviceState], known: set[tuple[str, str]]) -> None:
+    """`known` are the devices that have a row already."""
+    old = [{"b_edge": key[0], "b_device": key[1], "b_state": state.to_json()} for key, state in states.items() if key in known]
+    new = [{"edge": key[0], "device": key[1], "state": state.to_json()} for key, state in states.items() if key not in known]
+    if old:
+        session.execute(_SET_STATE, old)
+    if new:
+        session.execute(_NEW_STATE, new)
+
+
+def park(session: Session, rows: Sequence[dict[str, object]]) -> None:
+    session.execute(_PARK, list(rows))
+
+
+def parked_devices(session: Session) -> dict[tuple[str, str], int]:
+    """(edge, device) -> records parked."""
+    query = sa.select(_PARKED.c.edge, _PARKED.c.device, sa.func.count().label("records")).group_by(_PARKED.c.edge, _PARKED.c.device)
+    return {(row.edge, row.device): row.records for row in session.execute(query)}
+
+
+def take_parked(session: Session, edge: str, device: str, limit: int) -> list[sa.Row[Any]]:
+    """Reads and deletes the oldest parked records of a device: rows (epoch, n, events)."""
+    rows = session.execute(
+        sa.select(_PARKED.c.id, _PARKED.c.epoch, _PARKED.c.n, _PARKED.c.events)
+        .where(_PARKED.c.edge == edge, _PARKED.c.device == device)
+        .order_by(_PARKED.c.id)
+        .limit(limit)
+    ).all()
+    if rows:
+        session.execute(sa.delete(_PARKED).where(_PARKED.c.edge == edge, _PARKED.c.device == device, _PARKED.c.id <= rows[-1].id))
+    return [*rows]
+
+
+def put_aside(session: Session, rows: Sequence[dict[str, object]]) -> None:
+    """Adds to the quarantine and keeps the newest QUARANTINE_ROWS_MAX."""
+    session.execute(_PUT_ASIDE, list(rows))
+    newest = session.execute(sa.select(sa.func.max(_QUARANTINE.c.id))).scalar_one()
+    session.execute(sa.delete(_QUARANTINE).where(_QUARANTINE.c.id <= newest - QUARANTINE_ROWS_MAX))

@@ -1,0 +1,285 @@
+"""Ingest as the rest of the server sees it: started and stopped by the composition root, asked for health, progress and live values.
+
+One thread takes what came from the broker, shows it, and commits every `commit_s` of real time or every `commit_bytes` of messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from edge_agent.contract import names
+from edge_agent.contract.payload import DataType, set_value
+from edge_agent.contract.sparkplug_b_pb2 import Payload
+from edge_agent.contract.topics import topic
+from mes_server.ingest import repository
+from mes_server.ingest.booking import Booking
+from mes_server.ingest.broker_settings import BrokerLink
+from mes_server.ingest.committer import Committer
+from mes_server.ingest.delivery import Stream
+from mes_server.ingest.embedded_broker import EmbeddedBroker
+from mes_server.ingest.inbox import Inbox
+from mes_server.ingest.intake import Intake, Record
+from mes_server.ingest.live_table import LiveTable
+from mes_server.ingest.mqtt import MqttLink
+from mes_server.ingest.nodes import Host, Node
+from mes_server.ingest.tiles import Tiles
+from mes_server.kit.http import Kit
+from mes_server.telemetry.store import TelemetryStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestBounds:
+    """Real seconds and bytes; defaults are the measured ones (docs/decisions)."""
+
+    commit_s: float = 0.5
+    commit_bytes: int = 4_000_000
+    show_s: float = 0.1  # how often what came is decoded and shown
+    inbox_bytes: int = 64_000_000
+    records_max: int = 500  # records of one transaction of the book of record
+    reorder_s: float = 5.0  # Sparkplug reorder time-out
+    jitter_s: float = 0.5  # rebirth requests are spread over this
+    links_s: float = 2.0  # how often the plant model is asked for devices
+    stale_s: float = 15.0  # plant seconds without a proven value
+    tile_s: float = 0.5
+
+
+class IngestService:
+    """The parts of one running ingest. `broker` None: an external one at `link`; both None: no broker (tests feed `inbox`)."""
+
+    def __init__(
+        self,
+        kit: Kit,
+        telemetry: TelemetryStore,
+        booking: Booking,
+        *,
+        host_id: str = "gemba",
+        broker: EmbeddedBroker | None = None,
+        link: BrokerLink | None = None,
+        bounds: IngestBounds | None = None,
+    ) -> None:
+        self.kit = kit
+        self.telemetry = telemetry
+        self.booking = booking
+        self.bounds = bounds or IngestBounds()
+        self.broker = broker
+        self.mqtt: MqttLink | None = None
+        self._link = link
+        self._host_id = host_id
+        self.table = LiveTable()
+        self.host = Host(self.table, reorder_s=self.bounds.reorder_s, jitter_s=self.bounds.jitter_s)
+        self.inbox = Inbox(self.bounds.inbox_bytes)
+        self.figures: Counter[str] = Counter()
+        self._facts_marks: dict[tuple[str, str], int] = {}
+        self._samples_marks: dict[tuple[str, str], int] = {}
+        self.intake = Intake(self.host, self.table, telemetry.register, self._stored)
+        self.intake.figures = self.figures
+        self.committer = Committer(kit.acts, kit.clock, telemetry, booking, self.answer, self.figures, records_max=self.bounds.records_max)
+        self.tiles = Tiles(kit.live, self.table, self.host, every_s=self.bounds.tile_s, stale_ms=int(self.bounds.stale_s * 1000))
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._links_again_s = 0.0
+        self._commit_again_s = 0.0
+
+    # --- life ---------------------------------------------------------------------------------------------------------------------
+    async def start(self) -> None:
+        await asyncio.to_thread(self._start)
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self._stop)
+
+    def _start(self) -> None:
+        self.load()
+        link = self._link
+        if self.broker is not None:
+            self.broker.allow_edges(self.edges())
+            found = self.broker.start()
+            link = BrokerLink(found.host, found.port, found.user, found.password)
+        self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
+        self._thread.start()
+        if link is not None:
+            self.mqtt = MqttLink(link, self._host_id, self.kit.clock, self.inbox.put)
+            self.mqtt.start()
+
+    def _stop(self) -> None:
+        """Edges are told first (STATE offline), then what has come is committed and answered to nobody; they send the rest again."""
+        if self.mqtt is not None:
+            self.mqtt.stop()
+        self._stopping.set()
+        self.inbox.close()
+        if self._thread is not None:
+            self._thread.join(timeout=30)
+        if self.broker is not None:
+            self.broker.stop()
+        self.telemetry.close()
+
+    def load(self) -> None:
+        """Marks of both stores, parked records, devices of the plant: before the first message."""
+        with self.kit.db.read() as session:
+            self._facts_marks = repository.marks(session)
+            self.committer.load_parked(session)
+            self.committer.links = self.booking.links(session)
+        self._samples_marks = self.telemetry.marks()
+
+    def edges(self) -> set[str]:
+        return {edge for edge, _ in self.committer.links}
+
+    def _stored(self, edge: str, epoch: str) -> tuple[int, int]:
+        return self._facts_marks.get((edge, epoch), 0), self._samples_marks.get((edge, epoch), 0)
+
+    # --- the loop -----------------------------------------------------------------------------------------------------------------
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                busy = self.step()
+            except Exception:  # supervision boundary: whatever goes wrong, what is not stored is sent again
+                log.exception("ingest step failed")
+                self.figures["step_failures"] += 1
+                self.forget_unstored()
+                busy = False
+                self._stopping.wait(1.0)
+            if not busy:
+                self._stopping.wait(self.bounds.show_s)
+        with contextlib.suppress(Exception):  # the server is ending: the edges keep what this does not reach
+            self.step(flush=True)
+
+    def step(self, *, flush: bool = False) -> bool:
+        """Takes, shows and, when it is time, commits. True: more is waiting."""
+        now_s, now_ms, bounds = time.monotonic(), self.kit.clock.now_ms(), self.bounds
+        messages, _ = self.inbox.take(bounds.commit_bytes)
+        self.intake.samples_paused = self.committer.samples_paused
+        self.intake.take(messages, now_s, now_ms)
+        for where in self.host.due(now_s):
+            self.figures["rebirth_requests"] += 1
+            self.send(where, _command([(names.REBIRTH, DataType.BOOLEAN, True)], now_ms))
+        if now_s >= self._links_again_s:
+            self._links_again_s = now_s + bounds.links_s
+            self._refresh_links()
+        if flush or self.intake.due.bytes >= bounds.commit_bytes or (self.intake.due.bytes and now_s >= self._commit_again_s):
+            self._commit_again_s = now_s + bounds.commit_s
+            self.committer.commit(self.intake.take_due(), self.intake.streams.values())
+        self.committer.unpark()
+        self.tiles.tell(self, now_s, now_ms)
+        return self.inbox.waiting_bytes >= bounds.commit_bytes
+
+    def forget_unstored(self) -> None:
+        self.intake.take_due()
+        for stream in self.intake.streams.values():
+            stream.facts.reset(stream.facts_stored)
+            stream.samples.reset(stream.samples_stored)
+
+    def _refresh_links(self) -> None:
+        before = self.edges()
+        with self.kit.db.read() as session:
+            self.committer.links = self.booking.links(session)
+        if self.broker is not None and not self.edges() <= before:
+            self.broker.allow_edges(self.edges())
+
+    def answer(self, stream: Stream[Record]) -> None:
+        """Stored up to: only what both stores hold."""
+        fields = [(names.STORED_EPOCH, DataType.STRING, stream.epoch), (names.STORED_UP_TO, DataType.INT64, stream.stored_up_to)]
+        payload = _command(fields, self.kit.clock.now_ms())
+        for node in self.nodes_of(stream.edge):
+            self.figures["answers"] += 1
+            self.send(topic(node.group, "NCMD", node.edge), payload)
+
+    def send(self, where: str, payload: bytes) -> None:
+        if self.mqtt is not None:
+            self.mqtt.send(where, payload)
+
+    def nodes_of(self, edge: str) -> list[Node]:
+        return [node for (_, name), node in list(self.host.nodes.items()) if name == edge]
+
+
+def _command(fields: Iterable[tuple[str, DataType, Any]], now_ms: int) -> bytes:
+    """An NCMD: no seq, metrics by name."""
+    payload = Payload()
+    payload.timestamp = now_ms
+    for name, datatype, value in fields:
+        metric = payload.metrics.add()
+        metric.name, metric.timestamp, metric.datatype = name, now_ms, datatype
+        set_value(metric, datatype, value)
+    return bytes(payload.SerializeToString())
+
+
+# --- what other slices ask ----------------------------------------------------------------------------------------------------------
+def edges_health(ingest: IngestService, session: Session) -> list[dict[str, Any]]:
+    """The `edges` part of GET /health/system, one entry an edge known from the plant model or heard of on the wire."""
+    marks = repository.marks(session)
+    heard = {node.edge: node for node in list(ingest.host.nodes.values())}
+    parked = dict(ingest.committer.parked)
+    return [_edge_health(ingest, edge, heard.get(edge), marks, parked, ingest.kit.clock.now_ms) for edge in sorted(ingest.edges() | heard.keys())]
+
+
+def _edge_health(
+    ingest: IngestService, edge: str, node: Node | None, marks: dict[tuple[str, str], int], parked: dict[tuple[str, str], int], now: Callable[[], int]
+) -> dict[str, Any]:
+    health = dict(node.health) if node is not None else {}
+    epoch = node.epoch if node is not None and node.epoch else next((one for name, one in marks if name == edge), "")
+    stream = ingest.intake.streams.get((edge, epoch))
+    stored = stream.stored_up_to if stream is not None else marks.get((edge, epoch), 0)
+    last = _whole(health.get(names.BUFFER_LAST))
+    mapped = ingest.committer.links
+    devices = {device for name, device in [*ingest.table.devices(), *mapped] if name == edge}
+    proven = ingest.committer.proven_ms(edge)
+    return {
+        "edge": edge,
+        "online": node is not None and node.online,
+        "since_ms": node.since_ms if node is not None else None,
+        "epoch": epoch or None,
+        "stored_up_to": stored,
+        "last_record": last,
+        "waiting": None if last is None else max(0, last - stored),
+        "lag_s": None if proven is None else max(0.0, (now() - proven) / 1000),
+        "fill": health.get(names.BUFFER_FILL),
+        "rebirths": node.rebirths if node is not None else 0,
+        "sources": _sources(health),
+        "devices": [{"device": device, "mapped": (edge, device) in mapped, "parked": parked.get((edge, device), 0)} for device in sorted(devices)],
+    }
+
+
+def _sources(health: dict[str, Any]) -> list[dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    leaves = {
+        names.SOURCE_STATUS: "status",
+        names.SOURCE_ERROR: "error",
+        names.SOURCE_RATE: "rate",
+        names.SOURCE_CLOCK_OFFSET_MS: "clock_offset_ms",
+    }
+    for name, value in health.items():
+        if name.startswith(names.SOURCE_PREFIX):
+            source, _, leaf = name[len(names.SOURCE_PREFIX) :].rpartition("/")
+            if leaf in leaves:
+                found.setdefault(source, {"name": source, "status": None, "error": None, "rate": None, "clock_offset_ms": None})[leaves[leaf]] = value
+    return [found[name] for name in sorted(found)]
+
+
+def history_progress(ingest: IngestService, session: Session) -> dict[str, Any]:
+    """How much of the edges' buffers is stored: {"expected": records or None before any edge was heard, "stored", "done"}."""
+    rows = edges_health(ingest, session)
+    known = [row for row in rows if row["last_record"] is not None]
+    if not known:
+        return {"expected": None, "stored": sum(row["stored_up_to"] for row in rows), "done": False}
+    expected = sum(row["last_record"] for row in known)
+    stored = sum(min(row["stored_up_to"], row["last_record"]) for row in known)
+    return {"expected": expected, "stored": stored, "done": len(known) == len(rows) and expected - stored <= max(100, expected // 200)}
+
+
+def last_values(ingest: IngestService, codes: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Newest values by machine or meter code, straight from the live table; see Tiles.values for the fields."""
+    return ingest.tiles.values(ingest.committer.links, codes, ingest.kit.clock.now_ms())
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
