@@ -5,6 +5,7 @@ from __future__ import annotations
 from mes_server.energy import models as energy
 from mes_server.erp_sync import models as erp_sync
 from mes_server.identity import models as identity
+from mes_server.ingest import models as ingest
 from mes_server.kit import journal
 from mes_server.kit.db import Base
 from mes_server.machine_states import models as machine_states
@@ -26,6 +27,5 @@ MODELS = (
     materials,
     traceability,
     scans,
-    erp_sync,
-)
+    erp_sync, ingest)
 metadata = Base.metadata

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from sqlalchemy.orm import Session
 
 from edge_agent.contract.clock import iso
-from mes_server.ingest.facts import Facts
+from mes_server.energy import service as energy
+from mes_server.energy.schemas import ReadingFact
+from mes_server.ingest.facts import Count, Facts
 from mes_server.kit import journal
 from mes_server.kit.acts import recorded_ms
 from mes_server.kit.ids import derived_id
+from mes_server.machine_states import service as machine_states
+from mes_server.machine_states.schemas import GapFact, LiveFact, StateFact, WatchFact
+from mes_server.plant import service as plant
 
 
 class Link(NamedTuple):
@@ -21,6 +26,9 @@ class Link(NamedTuple):
 
     machine: str | None
     meter: str | None
+
+
+RecordCounts = Callable[[Session, str, Sequence[Count]], Sequence["tuple[str, int, int, int, int]"]]
 
 
 class Counted(NamedTuple):
@@ -49,6 +57,18 @@ class DeviceFacts:
         return f"{self.edge}:{self.epoch}"
 
 
+class LiveWord(NamedTuple):
+    """What a machine says now, booked or not."""
+
+    machine: str
+    at_ms: int
+    state: str | None
+    state_raw: int | None
+    alarm: str | None
+    order: str | None
+    operation: str | None
+
+
 class Booking(Protocol):
     """Where facts go. The production one is SliceBooking; a recording one serves the laws in tests."""
 
@@ -59,6 +79,84 @@ class Booking(Protocol):
     def book(self, session: Session, batch: Sequence[DeviceFacts]) -> list[tuple[DeviceFacts, str, Counted]]:
         """Books everything in the caller's transaction; returns (device, machine, counted) of each operation touched."""
         ...
+
+    def book_live(self, session: Session, words: Sequence[LiveWord]) -> None:
+        """The newest word of machines, while their booked history may still be on the way."""
+        ...
+
+
+class SliceBooking:
+    """Calls machine_states, work_orders and energy, in this order: gaps, states, counts, readings, watch.
+
+    `record_counts` is work_orders' `record_machine_counts(session, machine, rows)`; the composition root gives it.
+    """
+
+    def __init__(self, record_counts: RecordCounts) -> None:
+        self._record_counts = record_counts
+
+    def links(self, session: Session) -> dict[tuple[str, str], Link]:
+        model = plant.model(session)
+        found = {(one.edge, one.device): Link(one.code, None) for one in model.machines.values() if one.edge and one.device}
+        for meter in model.meters.values():
+            if meter.edge and meter.device:
+                key = (meter.edge, meter.device)
+                found[key] = Link(found[key].machine if key in found else None, meter.code)
+        return found
+
+    def book(self, session: Session, batch: Sequence[DeviceFacts]) -> list[tuple[DeviceFacts, str, Counted]]:
+        machine_states.record_gaps(session, [gap for one in batch for gap in _gaps(one)])
+        machine_states.record_states(session, [state for one in batch for state in _states(one)])
+        counted: list[tuple[DeviceFacts, str, Counted]] = []
+        for one in batch:
+            machine = one.link.machine
+            if machine is not None and one.facts.counts:
+                counted.extend((one, machine, Counted(*row)) for row in self._record_counts(session, machine, one.facts.counts))
+        energy.record_readings(session, [reading for one in batch for reading in _readings(one)])
+        machine_states.record_watch(session, [mark for one in batch for mark in _watch(one)])
+        return counted
+
+    def book_live(self, session: Session, words: Sequence[LiveWord]) -> None:
+        machine_states.record_live(session, [LiveFact(*word) for word in words])
+
+
+def _subjects(one: DeviceFacts) -> list[str]:
+    return [code for code in (one.link.machine, one.link.meter) if code is not None]
+
+
+def _gaps(one: DeviceFacts) -> list[GapFact]:
+    return [
+        GapFact(
+            subject,
+            one.device,
+            one.source,
+            one.link.machine,
+            gap.from_ms,
+            gap.to_ms,
+            gap.cause.value,
+            gap.detail[:200],
+            gap.counter_reset,
+            gap.parts_max,
+        )
+        for subject in _subjects(one)
+        for gap in one.facts.gaps
+    ]
+
+
+def _states(one: DeviceFacts) -> list[StateFact]:
+    machine = one.link.machine
+    return [] if machine is None else [StateFact(machine, *state) for state in one.facts.states]
+
+
+def _readings(one: DeviceFacts) -> list[ReadingFact]:
+    meter = one.link.meter
+    return [] if meter is None else [ReadingFact(meter, *reading) for reading in one.facts.readings]
+
+
+def _watch(one: DeviceFacts) -> list[WatchFact]:
+    first, proven = one.facts.first_ms, one.facts.proven_ms
+    if first is None or proven is None:
+        return []
+    return [WatchFact(subject, one.source, first, proven) for subject in _subjects(one)]
 
 
 def append_counted(session: Session, counted: Sequence[tuple[DeviceFacts, str, Counted]]) -> None:

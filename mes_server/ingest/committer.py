@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from edge_agent.contract.clock import Clock
 from mes_server.ingest import facts, repository
-from mes_server.ingest.booking import Booking, Counted, DeviceFacts, Link, append_counted
+from mes_server.ingest.booking import Booking, Counted, DeviceFacts, Link, LiveWord, append_counted
 from mes_server.ingest.delivery import Stream
 from mes_server.ingest.errors import MarkMoved
 from mes_server.ingest.facts import DeviceState
@@ -87,12 +87,14 @@ class Committer:
         """Telemetry failed a moment ago: samples are not even taken until the pause is over."""
         return time.monotonic() < self._telemetry_again_s
 
-    def commit(self, due: Due, streams: Iterable[Stream[Record]]) -> None:
+    def commit(self, due: Due, streams: Iterable[Stream[Record]], words: Sequence[LiveWord] = ()) -> None:
+        """Stores what is due and answers; `words` are what machines say now."""
         every = list(streams)
         self._store_samples(due, every)
         self._book_lost(due)
         self._book(due, every)
         self._put_aside(due.put_aside)
+        self._book_live(words)
         for stream in due.answers.values():
             self._answer(stream)
 
@@ -303,6 +305,14 @@ class Committer:
                 repository.set_mark(session, stream.edge, stream.epoch, stream.facts_stored, self._clock.now_ms())
 
         self._acts.run_system_sync(write)
+
+    def _book_live(self, words: Sequence[LiveWord]) -> None:
+        if not words:
+            return
+        try:
+            self._acts.run_system_sync(lambda session: self._booking.book_live(session, words))
+        except (StorageFailed, Overloaded) as error:
+            log.warning("the newest machine states are shown late: %s", error)
 
     def _put_aside(self, rows: Sequence[PutAside]) -> None:
         if not rows:

@@ -75,6 +75,7 @@ class Stream(Generic[T]):
     samples: Lane[T]
     facts_stored: int
     samples_stored: int
+    newest: int = 0  # highest number seen on the wire or told by a birth
 
     @classmethod
     def at(cls, edge: str, epoch: str, facts_mark: int, samples_mark: int) -> Stream[T]:

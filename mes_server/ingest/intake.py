@@ -180,6 +180,8 @@ class Intake:
             return
         stream = self.stream(node.edge, node.epoch)
         self.due.answers[id(stream)] = stream
+        if isinstance(last, int):
+            stream.newest = max(stream.newest, last)
         if isinstance(last, int) and isinstance(waiting, int) and 0 <= waiting <= last:
             lost = stream.lost_before(last - waiting + 1)
             if lost:
@@ -306,6 +308,7 @@ class Intake:
                 self.put_aside(message, str(error), columns.mark[index])
                 continue
             stream = self.stream(node.edge, mark.epoch)
+            stream.newest = max(stream.newest, mark.n)
             record = Record(stream, mark.n, device, message, events[index])
             size = len(message.payload)
             before = stream.facts.repeats

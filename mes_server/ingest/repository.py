@@ -84,7 +84,7 @@ def parked_devices(session: Session) -> dict[tuple[str, str], int]:
     return {(row.edge, row.device): row.records for row in session.execute(query)}
 
 
-def take_parked(session: Session, edge: str, device: str, limit: int) -> list[sa.Row[Any]]:
+def take_parked(session: Session, edge: str, device: str, limit: int) -> Sequence[Any]:
     """Reads and deletes the oldest parked records of a device: rows (epoch, n, events)."""
     rows = session.execute(
         sa.select(_PARKED.c.id, _PARKED.c.epoch, _PARKED.c.n, _PARKED.c.events)
@@ -94,7 +94,7 @@ def take_parked(session: Session, edge: str, device: str, limit: int) -> list[sa
     ).all()
     if rows:
         session.execute(sa.delete(_PARKED).where(_PARKED.c.edge == edge, _PARKED.c.device == device, _PARKED.c.id <= rows[-1].id))
-    return [*rows]
+    return rows
 
 
 def put_aside(session: Session, rows: Sequence[dict[str, object]]) -> None:

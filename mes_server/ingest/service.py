@@ -168,7 +168,7 @@ class IngestService:
             self._refresh_links()
         if flush or self.intake.due.bytes >= bounds.commit_bytes or (self.intake.due.bytes and now_s >= self._commit_again_s):
             self._commit_again_s = now_s + bounds.commit_s
-            self.committer.commit(self.intake.take_due(), self.intake.streams.values())
+            self.committer.commit(self.intake.take_due(), self.intake.streams.values(), self.tiles.new_words(self.committer.links))
         self.committer.unpark()
         self.tiles.tell(self, now_s, now_ms)
         return self.inbox.waiting_bytes >= bounds.commit_bytes
@@ -230,6 +230,8 @@ def _edge_health(
     stream = ingest.intake.streams.get((edge, epoch))
     stored = stream.stored_up_to if stream is not None else marks.get((edge, epoch), 0)
     last = _whole(health.get(names.BUFFER_LAST))
+    if last is not None and stream is not None:
+        last = max(last, stream.newest)
     mapped = ingest.committer.links
     devices = {device for name, device in [*ingest.table.devices(), *mapped] if name == edge}
     proven = ingest.committer.proven_ms(edge)

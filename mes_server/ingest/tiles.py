@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_agent.contract import names
 from edge_agent.contract.clock import iso
-from mes_server.ingest.booking import Link
+from mes_server.ingest.booking import Link, LiveWord
 from mes_server.ingest.live_table import LiveTable
 from mes_server.ingest.nodes import Host
 from mes_server.kit.live import Live
@@ -30,6 +30,8 @@ class Tiles:
         self._stale_ms = stale_ms
         self._again_s = 0.0
         self._stale: dict[tuple[str, str], bool] = {}
+        self._said: dict[tuple[str, str], tuple[str | None, ...]] = {}
+        self._heard: set[tuple[str, str]] = set()
 
     def tell(self, ingest: IngestService, now_s: float, now_ms: int) -> None:
         """Publishes what changed since the last time, and every device that became stale or fresh."""
@@ -43,6 +45,7 @@ class Tiles:
                 "device": source.device,
             }
             self._live.publish(f"operation:{one.operation}", data)
+        self._heard |= ingest.intake.touched
         if now_s < self._again_s:
             return
         self._again_s = now_s + self._every_s
@@ -62,6 +65,24 @@ class Tiles:
         for edge in sorted(ingest.intake.edges_touched):
             self._live.publish(f"edge:{edge}", self._edge(ingest, edge))
         ingest.intake.edges_touched.clear()
+
+    def new_words(self, links: Mapping[tuple[str, str], Link]) -> list[LiveWord]:
+        """State, alarm, order and operation of the machines where one of them changed since the last call."""
+        words: list[LiveWord] = []
+        for key, link in links.items():
+            if link.machine is None or key not in self._heard:
+                continue
+            values = self._table.of_device(*key)
+            said = tuple(str(found[1]) if (found := values.get(name)) is not None else None for name in _TEXTS)
+            if all(one is None for one in said) or self._said.get(key) == said:
+                continue
+            self._said[key] = said
+            raw = values.get(names.STATE_RAW)
+            at_ms = max(values[name][0] for name in _TEXTS if name in values)
+            state, alarm, order, operation = said
+            words.append(LiveWord(link.machine, at_ms, state, None if raw is None else int(raw[1]), alarm, order, operation))
+        self._heard.clear()
+        return words
 
     def is_stale(self, edge: str, device: str, now_ms: int) -> bool:
         online = any(
@@ -108,7 +129,7 @@ class Tiles:
         if node is None:
             return {"edge": edge, "online": False}
         stream = ingest.intake.streams.get((edge, node.epoch))
-        last = node.health.get(names.BUFFER_LAST)
+        last = stream.newest if stream is not None else node.health.get(names.BUFFER_LAST)
         stored = stream.stored_up_to if stream is not None else 0
         return {
             "edge": edge,
