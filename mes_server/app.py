@@ -32,6 +32,11 @@ from mes_server.identity.hashing import Hasher
 from mes_server.identity.limits import Limits
 from mes_server.identity.service import Identity, SetupTimes
 from mes_server.identity.sessions import IdleTimes, Sessions
+from mes_server.ingest.booking import SliceBooking
+from mes_server.ingest.broker_settings import BrokerLink
+from mes_server.ingest.embedded_broker import EmbeddedBroker
+from mes_server.ingest.figures import IngestFigures
+from mes_server.ingest.service import IngestBounds, IngestService
 from mes_server.kit import routes as kit_routes
 from mes_server.kit import sealing, spa
 from mes_server.kit.acts import Acts
@@ -48,6 +53,10 @@ from mes_server.oee import routes as oee_routes
 from mes_server.plant import routes as plant_routes
 from mes_server.products import routes as product_routes
 from mes_server.scans import routes as scan_routes
+from mes_server.telemetry import routes as telemetry_routes
+from mes_server.telemetry.duckdb_store import DuckdbStore
+from mes_server.telemetry.memory_store import MemoryStore
+from mes_server.telemetry.store import TelemetryStore
 from mes_server.traceability import routes as traceability_routes
 from mes_server.work_orders import routes as work_order_routes
 
@@ -69,6 +78,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     traceability_routes.router,
     scan_routes.router,
     erp_routes.router,
+    telemetry_routes.router,
 )
 
 
@@ -78,7 +88,9 @@ def _compose(app: FastAPI, settings: Settings, kit: Kit, real: Clock) -> list[Ba
     identity = state.identity = _identity(settings, kit, real)
     state.authenticate = identity.authenticate
     state.settings_public = {"zone": settings.zone, "sparkplug_group": settings.sparkplug.group}
-    return [sealing.Sealer(kit, state.metrics), identity, *_erp(app, settings.erp, kit)]
+    state.telemetry = make_telemetry(settings)
+    state.ingest = make_ingest(settings, kit, state.telemetry, state.metrics)
+    return [sealing.Sealer(kit, state.metrics), identity, state.ingest, *_erp(app, settings.erp, kit)]
 
 
 def _erp(app: FastAPI, settings: ErpSettings, kit: Kit) -> list[Background]:
@@ -103,6 +115,40 @@ def _identity(settings: Settings, kit: Kit, real: Clock) -> Identity:
         key_path=settings.data_dir / "badge.key",
         times=SetupTimes(setup_s=own.setup_token_s, enrolment_s=own.enrolment_s),
     )
+
+
+def make_telemetry(settings: Settings) -> TelemetryStore:
+    """The store of samples; it opens its file or connection when the application starts."""
+    chosen = settings.telemetry
+    if chosen.kind == "memory":
+        return MemoryStore()
+    if chosen.kind == "duckdb":
+        return DuckdbStore(settings.telemetry_path, memory_mib=chosen.memory_mib)
+    from mes_server.telemetry.influx_store import InfluxStore  # the client is an extra
+
+    token = chosen.token_file.read_text().strip() if chosen.token_file else ""
+    return InfluxStore(chosen.url, token, chosen.org, chosen.bucket)
+
+
+def make_ingest(settings: Settings, kit: Kit, telemetry: TelemetryStore, metrics: Metrics) -> IngestService:
+    """The way in from the edges, over the embedded broker or an external one."""
+    broker, link, mqtt = None, None, settings.broker
+    if mqtt.kind == "embedded":
+        broker = EmbeddedBroker(settings.data_dir / "broker", host=mqtt.host, port=mqtt.port, host_id=settings.sparkplug.host_id)
+    elif mqtt.kind == "external":
+        password = mqtt.password_file.read_text().strip() if mqtt.password_file else None
+        link = BrokerLink(mqtt.host, mqtt.port, mqtt.user, password, mqtt.client_id, mqtt.keepalive_s, mqtt.tls_ca, mqtt.tls_cert, mqtt.tls_key)
+    bounds = IngestBounds(
+        commit_s=settings.ingest.commit_s,
+        commit_bytes=settings.ingest.commit_bytes,
+        inbox_bytes=settings.ingest.waiting_bytes_max,
+        records_max=settings.ingest.batch_records_max,
+        reorder_s=settings.ingest.reorder_s,
+        stale_s=settings.ingest.stale_s,
+    )
+    service = IngestService(kit, telemetry, SliceBooking(), host_id=settings.sparkplug.host_id, broker=broker, link=link, bounds=bounds)
+    metrics.registry.register(IngestFigures(service))
+    return service
 
 
 def create_app(settings: Settings, *, clock: Clock, real: Clock | None = None) -> FastAPI:

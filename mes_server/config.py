@@ -80,6 +80,8 @@ class BrokerSettings(_Section):
     user: str = Field(default="gemba-server", description="MQTT user")
     password_file: Path | None = Field(default=None, description="File with the MQTT password; embedded makes its own in the data folder")
     tls_ca: Path | None = Field(default=None, description="PEM of the CA that signed the broker's certificate; set it to speak TLS")
+    tls_cert: Path | None = Field(default=None, description="Client certificate (PEM) for mutual TLS, with tls_key")
+    tls_key: Path | None = Field(default=None, description="Key of the client certificate (PEM)")
     client_id: Code = Field(default="gemba-server", description="MQTT client id; one per server")
     keepalive_s: int = Field(default=30, ge=5, le=3_600, description="MQTT keep-alive, s (real time)")
 
@@ -94,7 +96,15 @@ class SparkplugSettings(_Section):
 class IngestSettings(_Section):
     """Bounds of the way from the broker into the stores."""
 
-    records_waiting_max: int = Field(default=20_000, ge=100, le=1_000_000, description="Decoded messages that may wait for the store")
+    waiting_bytes_max: int = Field(
+        default=64_000_000,
+        ge=1_000_000,
+        le=4_000_000_000,
+        description="Messages that may wait, bytes; beyond it the broker is not read and the edges hold them",
+    )
+    commit_s: float = Field(default=0.5, ge=0.05, le=10, description="Stored at the latest after, s (real time)")
+    commit_bytes: int = Field(default=4_000_000, ge=100_000, le=100_000_000, description="... or after this many bytes of messages")
+    reorder_s: float = Field(default=5.0, ge=0.5, le=60, description="A hole in Sparkplug's seq asks for a rebirth after, s (real time)")
     batch_records_max: int = Field(default=500, ge=1, le=10_000, description="Records one transaction takes at most")
     stale_s: float = Field(default=15.0, ge=1, le=3_600, description="A machine with no proven value for this long is shown stale, s (plant time)")
 

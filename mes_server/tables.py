@@ -16,16 +16,5 @@ from mes_server.scans import models as scans
 from mes_server.traceability import models as traceability
 from mes_server.work_orders import models as work_orders
 
-MODELS = (
-    journal,
-    identity,
-    plant,
-    products,
-    machine_states,
-    energy,
-    work_orders,
-    materials,
-    traceability,
-    scans,
-    erp_sync, ingest)
+MODELS = (journal, identity, plant, products, machine_states, energy, work_orders, materials, traceability, scans, erp_sync, ingest)
 metadata = Base.metadata

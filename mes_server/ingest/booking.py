@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -12,13 +12,15 @@ from sqlalchemy.orm import Session
 from edge_agent.contract.clock import iso
 from mes_server.energy import service as energy
 from mes_server.energy.schemas import ReadingFact
-from mes_server.ingest.facts import Count, Facts
+from mes_server.ingest.facts import Facts
 from mes_server.kit import journal
 from mes_server.kit.acts import recorded_ms
 from mes_server.kit.ids import derived_id
 from mes_server.machine_states import service as machine_states
 from mes_server.machine_states.schemas import GapFact, LiveFact, StateFact, WatchFact
 from mes_server.plant import service as plant
+from mes_server.work_orders import service as work_orders
+from mes_server.work_orders.schemas import CountRow
 
 
 class Link(NamedTuple):
@@ -26,9 +28,6 @@ class Link(NamedTuple):
 
     machine: str | None
     meter: str | None
-
-
-RecordCounts = Callable[[Session, str, Sequence[Count]], Sequence["tuple[str, int, int, int, int]"]]
 
 
 class Counted(NamedTuple):
@@ -86,13 +85,7 @@ class Booking(Protocol):
 
 
 class SliceBooking:
-    """Calls machine_states, work_orders and energy, in this order: gaps, states, counts, readings, watch.
-
-    `record_counts` is work_orders' `record_machine_counts(session, machine, rows)`; the composition root gives it.
-    """
-
-    def __init__(self, record_counts: RecordCounts) -> None:
-        self._record_counts = record_counts
+    """Calls machine_states, work_orders and energy, in this order: gaps, states, counts, readings, watch."""
 
     def links(self, session: Session) -> dict[tuple[str, str], Link]:
         model = plant.model(session)
@@ -110,7 +103,8 @@ class SliceBooking:
         for one in batch:
             machine = one.link.machine
             if machine is not None and one.facts.counts:
-                counted.extend((one, machine, Counted(*row)) for row in self._record_counts(session, machine, one.facts.counts))
+                rows = [CountRow(*count) for count in one.facts.counts]
+                counted.extend((one, machine, Counted(*row)) for row in work_orders.record_machine_counts(session, machine, rows))
         energy.record_readings(session, [reading for one in batch for reading in _readings(one)])
         machine_states.record_watch(session, [mark for one in batch for mark in _watch(one)])
         return counted

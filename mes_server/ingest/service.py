@@ -125,11 +125,12 @@ class IngestService:
         self.telemetry.close()
 
     def load(self) -> None:
-        """Marks of both stores, parked records, devices of the plant: before the first message."""
+        """Opens telemetry; marks of both stores, parked records, devices of the plant: before the first message."""
         with self.kit.db.read() as session:
             self._facts_marks = repository.marks(session)
             self.committer.load_parked(session)
             self.committer.links = self.booking.links(session)
+        self.telemetry.open()
         self._samples_marks = self.telemetry.marks()
 
     def edges(self) -> set[str]:

@@ -34,12 +34,27 @@ _TABLES = """
 create table if not exists series (id integer primary key, device varchar not null, metric varchar not null);
 create table if not exists mark (edge varchar not null, epoch varchar not null, n bigint not null, primary key (edge, epoch));
 create table if not exists hot (series integer not null, ts bigint not null, value double not null);
-create table if not exists manifest (file varchar not null, from_ms bigint not null, to_ms bigint not null, n bigint not null);
-""" + "".join(
-    f"create table if not exists roll{minutes} (series integer not null, bucket bigint not null, n bigint not null, low double not null, "
-    f"total double not null, high double not null);\n"
-    for minutes in ROLLUP_MINUTES
-)
+create table if not exists roll (
+  minutes integer not null, series integer not null, bucket bigint not null,
+  n bigint not null, low double not null, total double not null, high double not null);
+"""
+_ROLL = """
+insert into roll
+select $minutes, series, ts // $width * $width as bucket, count(*), min(value), sum(value), max(value) from incoming group by series, bucket
+"""
+_MERGE = """
+create temp table merged as
+select minutes, series, bucket, sum(n)::bigint as n, min(low) as low, sum(total) as total, max(high) as high
+from roll group by minutes, series, bucket
+"""
+_ROLLED = """
+select bucket // $width as slot, sum(n)::bigint as n, min(low) as low, sum(total) / sum(n) as mean, max(high) as high
+from roll where minutes = $minutes and series = $series and bucket >= $from_ms and bucket < $to_ms group by slot order by slot
+"""
+_BUCKETS = """
+select (ts - $from_ms) // $width as slot, count(*) as n, min(value) as low, avg(value) as mean, max(value) as high
+from hot where series = $series and ts >= $from_ms and ts < $to_ms group by slot order by slot
+"""
 
 
 class DuckdbStore:
@@ -49,20 +64,26 @@ class DuckdbStore:
 
     def __init__(self, path: Path, *, memory_mib: int = 256, threads: int = 2) -> None:
         self._path = path
-        self._config = {"memory_limit": f"{memory_mib}MiB", "threads": threads, "preserve_insertion_order": "false"}
+        self._config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": f"{memory_mib}MiB",
+            "threads": threads,
+            "preserve_insertion_order": "false",
+        }
         self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
+        self._ids: dict[tuple[str, str], int] = {}
+        self._new: list[tuple[int, str, str]] = []
+        self._partials = 0
+
+    def open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._path.exists():
             self._create()
-        self._connection = self._open(path)
+        self._connection = self._open(self._path)
         with self._failing():
             self._connection.execute(_TABLES)
             rows = self._connection.execute("select device, metric, id from series").fetchall()
-            pending = sum(
-                int(row[0]) for minutes in ROLLUP_MINUTES for row in self._connection.execute(f"select count(*) from roll{minutes}").fetchall()
-            )
-        self._ids: dict[tuple[str, str], int] = {(device, metric): number for device, metric, number in rows}
-        self._new: list[tuple[int, str, str]] = []
+            pending = self._connection.execute("select count(*) from roll").fetchall()[0][0]
+        self._ids = {(device, metric): number for device, metric, number in rows}
         self._partials = pending
 
     def _create(self) -> None:
@@ -142,32 +163,23 @@ class DuckdbStore:
         connection.register("incoming", {"series": samples.series, "ts": samples.ts, "value": samples.value})
         try:
             connection.execute("insert into hot select series, ts, value from incoming")
-            source = "(select series, ts // 60000 * 60000 as bucket, 1::bigint as n, value as low, value as total, value as high from incoming)"
             for minutes in ROLLUP_MINUTES:
-                added = connection.execute(
-                    f"insert into roll{minutes} select series, bucket // {minutes * 60_000} * {minutes * 60_000}, sum(n), min(low), sum(total), max(high) "
-                    f"from {source} group by all"
-                ).fetchall()
+                added = connection.execute(_ROLL, {"minutes": minutes, "width": minutes * 60_000}).fetchall()
                 self._partials += int(added[0][0])
         finally:
             connection.unregister("incoming")
 
     def _merge(self) -> None:
-        """Adds up the partial roll-ups, in one transaction a table."""
-        left = 0
+        """Adds up the partial roll-ups in one transaction."""
         with self._failing():
-            for minutes in ROLLUP_MINUTES:
-                table = f"roll{minutes}"
-                self._connection.execute("begin")
-                self._connection.execute(
-                    f"create temp table merged as select series, bucket, sum(n)::bigint n, min(low) low, sum(total) total, max(high) high from {table} group by all"
-                )
-                self._connection.execute(f"delete from {table}")
-                left += int(self._connection.execute(f"insert into {table} select * from merged order by series, bucket").fetchall()[0][0])
-                self._connection.execute("drop table merged")
-                self._connection.execute("commit")
+            connection = self._connection
+            connection.execute("begin")
+            connection.execute(_MERGE)
+            connection.execute("delete from roll")
+            connection.execute("insert into roll select * from merged order by minutes, series, bucket")
+            connection.execute("drop table merged")
+            connection.execute("commit")
         self._partials = 0
-        self._merged = left
 
     def _mend(self, error: duckdb.Error) -> None:
         """A failed checkpoint invalidates the whole database object until it is opened again."""
@@ -222,11 +234,7 @@ class DuckdbStore:
         if number is None:
             return empty_buckets(width)
         with self._reader() as reader:
-            found = reader.execute(
-                "select (ts - ?) // ? as slot, count(*) as n, min(value) as low, avg(value) as mean, max(value) as high "
-                "from hot where series = ? and ts >= ? and ts < ? group by slot order by slot",
-                [from_ms, width, number, from_ms, to_ms],
-            ).fetchnumpy()
+            found = reader.execute(_BUCKETS, {"from_ms": from_ms, "to_ms": to_ms, "width": width, "series": number}).fetchnumpy()
         return _buckets(found, from_ms, width)
 
     def rollup(self, device: str, metric: str, from_ms: int, to_ms: int, minutes: int) -> Buckets:
@@ -235,11 +243,8 @@ class DuckdbStore:
         if minutes not in ROLLUP_MINUTES or number is None:
             return empty_buckets(width)
         with self._reader() as reader:
-            found = reader.execute(
-                f"select bucket // {width} as slot, sum(n)::bigint as n, min(low) as low, sum(total) / sum(n) as mean, max(high) as high from roll{minutes} "
-                "where series = ? and bucket >= ? and bucket < ? group by slot order by slot",
-                [number, from_ms, to_ms],
-            ).fetchnumpy()
+            wanted = {"from_ms": from_ms, "to_ms": to_ms, "width": width, "series": number, "minutes": minutes}
+            found = reader.execute(_ROLLED, wanted).fetchnumpy()
         return _buckets(found, 0, width)
 
 

@@ -23,6 +23,9 @@ class MemoryStore:
         self._size = 0
         self._marks: dict[StreamKey, int] = {}
 
+    def open(self) -> None:
+        """Nothing to open."""
+
     def register(self, device: str, metric: str) -> int:
         with self._lock:
             return self._ids.setdefault((device, metric), len(self._ids))

@@ -56,6 +56,10 @@ class TelemetryStore(Protocol):
 
     kind: str
 
+    def open(self) -> None:
+        """Opens or makes the store; before it nothing touches the disk or the network. Raises TelemetryFailed, TelemetryInUse."""
+        ...
+
     def register(self, device: str, metric: str) -> int:
         """The store's number of a series, the same for ever; kept with the next append."""
         ...

@@ -16,4 +16,10 @@ def influx_store_or_skip(name: str) -> TelemetryStore:
     from mes_server.telemetry.influx_store import InfluxStore
 
     env = os.environ
-    return InfluxStore(url, env.get("GEMBA_TEST_INFLUX_TOKEN", ""), env.get("GEMBA_TEST_INFLUX_ORG", "gemba"), env.get("GEMBA_TEST_INFLUX_BUCKET", "gemba"), prefix=name)
+    return InfluxStore(
+        url,
+        env.get("GEMBA_TEST_INFLUX_TOKEN", ""),
+        env.get("GEMBA_TEST_INFLUX_ORG", "gemba"),
+        env.get("GEMBA_TEST_INFLUX_BUCKET", "gemba"),
+        prefix=name,
+    )

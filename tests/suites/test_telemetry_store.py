@@ -27,8 +27,13 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
 
     def build() -> TelemetryStore:
         store: TelemetryStore = (
-            memory if request.param == "memory" else DuckdbStore(tmp_path / "t.duckdb") if request.param == "duckdb" else influx_store_or_skip(tmp_path.name)
+            memory
+            if request.param == "memory"
+            else DuckdbStore(tmp_path / "t.duckdb")
+            if request.param == "duckdb"
+            else influx_store_or_skip(tmp_path.name)
         )
+        store.open()
         opened.append(store)
         return store
 
@@ -152,9 +157,10 @@ def test_a_second_process_is_refused_in_words(tmp_path: Path) -> None:
     import sys
 
     store = DuckdbStore(tmp_path / "t.duckdb")
+    store.open()
     code = (
         "import sys; from pathlib import Path; from mes_server.telemetry.duckdb_store import DuckdbStore; from mes_server.telemetry.errors import *\n"
-        "try: DuckdbStore(Path(sys.argv[1]))\n"
+        "try: DuckdbStore(Path(sys.argv[1])).open()\n"
         "except TelemetryInUse as error: print(error.say('zh'))"
     )
     said = subprocess.run([sys.executable, "-c", code, str(tmp_path / "t.duckdb")], capture_output=True, text=True, check=False)
@@ -166,12 +172,13 @@ def test_a_second_process_is_refused_in_words(tmp_path: Path) -> None:
 def test_rollup_parts_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mes_server.telemetry.duckdb_store.MERGE_AFTER_ROWS", 50)
     store = DuckdbStore(tmp_path / "t.duckdb")
+    store.open()
     ts, value = noise(2_000)
     for part in np.array_split(np.random.default_rng(9).permutation(2_000), 40):
         put(store, "SAW-01", "x", ts[part], value[part], 1)
     found = store.rollup("SAW-01", "x", T0, T0 + 86_400_000, 1)
     wanted = bucketed(ts, value, 0, 60_000)
     assert np.array_equal(found.n, wanted.n) and np.array_equal(found.high, wanted.high)
-    rows = store._connection.execute("select count(*) from roll1").fetchall()[0][0]
+    rows = store._connection.execute("select count(*) from roll where minutes = 1").fetchall()[0][0]
     assert rows < 40 * len(wanted.n) / 4, "parts were not merged"
     store.close()
