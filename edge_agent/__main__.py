@@ -1,0 +1,94 @@
+"""Command line of the edge agent: `gemba-edge` or `python -m edge_agent`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_agent.contract.clock import PlantClock
+from edge_agent.errors import EdgeError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gemba-edge", description="IoT edge agent: PLCs and meters to Sparkplug B, nothing lost. 边缘网关。")
+    parser.add_argument("--lang", choices=("en", "zh"), default="en", help="language of messages / 消息语言")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str, *, config: bool = True, clock: bool = False) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        if config:
+            made.add_argument("--config", type=Path, required=name != "check-config", help="config file (TOML) / 配置文件")
+        if clock:
+            made.add_argument("--clock-start", help="plant time at the anchor, ISO 8601 with zone / 工厂时间起点")
+            made.add_argument("--clock-anchor", type=float, help="unix seconds of the anchor / 起点对应的真实时间")
+            made.add_argument("--speed", type=float, default=1.0, help="plant seconds per real second (1) / 时间倍速")
+        return made
+
+    command("run", "Read the sources and deliver until stopped. 运行。", clock=True)
+    check = command("check-config", "Check a config: every error at once, with its line. 检查配置。")
+    check.add_argument("file", nargs="?", type=Path, help="the same as --config")
+    command("sample-config", "Print a commented config. 打印示例配置。", config=False)
+    once = command("read-once", "Read every configured value once and print it. 读取一次。", clock=True)
+    once.add_argument("--source", help="only this source / 仅此数据源")
+    browse = command("browse", "List what a PLC offers, as config lines. 浏览 PLC 变量。", clock=True)
+    browse.add_argument("--source", required=True, help="source to browse / 数据源")
+    fill = command("backfill", "Take a recording into the buffer as backlog. 导入历史记录。")
+    fill.add_argument("recording", type=Path, help="recording (docs: edge_agent/README.md) / 记录文件")
+    fill.add_argument("--skip-unknown", action="store_true", help="leave out devices and metrics the config does not know / 跳过未知设备")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0 done, 1 an error a person can act on, 2 wrong usage."""
+    given = _parser().parse_args(arguments)
+    try:
+        return _dispatch(given)
+    except EdgeError as error:
+        print(error.text(given.lang), file=sys.stderr)
+        return 1
+    except (KeyboardInterrupt, BrokenPipeError):
+        return 1
+
+
+def _dispatch(given: argparse.Namespace) -> int:
+    from edge_agent import commands, config_text
+
+    if given.command == "sample-config":
+        print(config_text.sample(given.lang), end="")
+        return 0
+    if given.command == "check-config":
+        return commands.check_config(given.file or given.config, given.lang)
+    config = config_text.load(given.config)
+    if given.command == "backfill":
+        return commands.backfill(config, given.recording, given.skip_unknown)
+    try:
+        clock = PlantClock.parse(given.clock_start, given.clock_anchor, given.speed)
+    except ValueError as error:
+        raise EdgeError(f"{error}.", f"{error}。") from error
+    if given.command == "read-once":
+        return asyncio.run(commands.read_once(config, clock, given.source))
+    if given.command == "browse":
+        return asyncio.run(commands.browse(config, clock, given.source))
+    return asyncio.run(_run(given, clock))
+
+
+async def _run(given: argparse.Namespace, clock: PlantClock) -> int:
+    from edge_agent import app, config_text
+
+    agent = app.build_agent(config_text.load(given.config), clock)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, agent.stop)
+    gc.collect()
+    gc.freeze()  # what was made at start stays; the collector need not look at it again
+    await agent.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

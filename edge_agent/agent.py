@@ -1,0 +1,97 @@
+"""The running agent: sources supervised in the event loop, one worker thread that stores and sends.
+
+A source that fails is said to be lost (a gap opens), waited for with a growing, jittered pause and tried again, for ever; it never touches
+the others. This is the only place with a broad except: an error nobody foresaw in one source must not stop the rest, and is shown in words.
+A worker that ends with an error ends the agent: what is on disk is safe, and a fresh start recovers from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import sys
+from collections.abc import Callable, Sequence
+
+from edge_agent.config import AgentConfig
+from edge_agent.contract.clock import Clock
+from edge_agent.contract.names import GapCause
+from edge_agent.errors import BufferUnusable, EdgeError, SourceMisconfigured
+from edge_agent.events import Lost
+from edge_agent.sources.source import Sink, Source
+from edge_agent.worker import Worker
+
+FIRST_PAUSE_S = 0.1
+QUICK_TRIES = 5  # a PLC that restarts is back soon: the first tries come quickly
+WATCH_S = 0.2
+
+
+class Agent:
+    """Built by `app.build_agent`. `run` ends when `stop` was called; it raises when the worker failed."""
+
+    def __init__(self, config: AgentConfig, clock: Clock, sources: Sequence[Source], worker: Worker, log: Callable[[str], None] | None = None) -> None:
+        self.config, self.clock, self.sources, self.worker = config, clock, sources, worker
+        self._log = log or (lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201 - the agent's log is its error stream
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def run(self) -> None:
+        self.worker.start()
+        sink = Sink(self.worker.intake)
+        tasks = [asyncio.create_task(self._supervise(source, sink), name=f"source {source.name}") for source in self.sources]
+        try:
+            while not self._stop.is_set() and self.worker.is_alive():
+                try:
+                    await asyncio.wait_for(self._stop.wait(), WATCH_S)
+                except asyncio.TimeoutError:
+                    pass
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self.worker.stop()
+            await asyncio.to_thread(self.worker.join)
+        if self.worker.failed is not None:
+            raise self._worker_error(self.worker.failed) from self.worker.failed
+
+    def _worker_error(self, error: BaseException) -> EdgeError:
+        if isinstance(error, sqlite3.Error):
+            return BufferUnusable(
+                f"The buffer {self.config.buffer.path} failed: {error}.",
+                f"缓冲文件 {self.config.buffer.path} 出错:{error}。",
+                "What was stored is safe. Check the disk, then start the agent again.",
+                "已存数据安全。请检查磁盘后重新启动。",
+            )
+        return EdgeError(f"The worker ended: {error!r}.", f"工作线程异常结束:{error!r}。", "Start the agent again and report this.", "请重新启动并反馈此问题。")
+
+    async def _supervise(self, source: Source, sink: Sink) -> None:
+        failures = 0
+        while True:
+            source.health.status = "connecting" if not source.health.error else source.health.status
+            try:
+                await source.session(sink)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the supervision boundary
+                if source.health.status == "connected":
+                    failures = 0
+                failures += 1
+                self._failed(source, sink, error, failures)
+            await asyncio.sleep(self._pause_s(failures, source))
+
+    def _failed(self, source: Source, sink: Sink, error: Exception, failures: int) -> None:
+        known = error if isinstance(error, EdgeError) else EdgeError(f"Unexpected {error!r}.", f"意外错误 {error!r}。", "Please report this.", "请反馈。")
+        health = source.health
+        if failures == 1 or health.error != known.text():
+            self._log(f"source {source.name}: {known.text()}")
+        health.status = "misconfigured" if isinstance(error, SourceMisconfigured) else "lost"
+        health.error, health.error_zh = known.text("en"), known.text("zh")
+        if failures == 1:
+            sink.put(Lost(source.devices, GapCause.SOURCE_LOST, known.en))
+
+    def _pause_s(self, failures: int, source: Source) -> float:
+        longest = self.config.sources[source.name].backoff_max_s
+        grown = FIRST_PAUSE_S if failures <= QUICK_TRIES else min(longest, FIRST_PAUSE_S * 2.0 ** (failures - QUICK_TRIES))
+        return grown * random.uniform(0.7, 1.3)  # noqa: S311 - jitter, not a secret

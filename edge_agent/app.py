@@ -1,0 +1,38 @@
+"""Composition root of the edge agent: config and clock in, a ready agent out. Nothing here happens at import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edge_agent.agent import Agent
+from edge_agent.buffer.store import Buffer
+from edge_agent.config import AgentConfig
+from edge_agent.contract.clock import Clock
+from edge_agent.health import SourceHealth
+from edge_agent.pipeline.tags import TagPlan, compile_tags
+from edge_agent.sources.registry import make_source, resolve_devices
+from edge_agent.sources.source import Source
+from edge_agent.worker import Worker
+
+
+def build_sources(config: AgentConfig, clock: Clock) -> tuple[TagPlan, list[Source], dict[str, SourceHealth]]:
+    """The plan of tags, the sources and their health. Raises ConfigInvalid."""
+    devices = resolve_devices(config)
+    plan = compile_tags(devices)
+    healths = {name: SourceHealth(name, tuple(source.devices)) for name, source in config.sources.items()}
+    return plan, [make_source(name, config, plan, devices, clock, healths[name]) for name in config.sources], healths
+
+
+def build_agent(config: AgentConfig, clock: Clock, log: Callable[[str], None] | None = None) -> Agent:
+    """An agent that is not yet running. Opens the buffer: raises BufferUnusable, BufferLocked, ConfigInvalid."""
+    plan, sources, healths = build_sources(config, clock)
+    buffer = Buffer(config.buffer.path, config.buffer.max_mb * 1_000_000)
+    worker = Worker(config, plan, buffer, clock, healths)
+    agent = Agent(config, clock, sources, worker, log)
+    if buffer.set_aside is not None:
+        for health in healths.values():
+            health.notes["buffer"] = (
+                f"the buffer file was damaged and is kept as {buffer.set_aside.name}; a new one was begun.",
+                f"缓冲文件损坏,已保留为 {buffer.set_aside.name},并新建了缓冲。",
+            )
+    return agent

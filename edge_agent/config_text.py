@@ -1,0 +1,281 @@
+"""Config files: every error at once, each with its line and the next step, in English or Chinese; and the commented sample.
+
+The sample is generated from the model, so it cannot lag behind: a commented value is the default.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticUndefined
+
+from edge_agent.config import AgentConfig, BrokerConfig, BufferConfig, DeliveryConfig, DeviceConfig, MetricConfig, ModbusConfig, OpcUaConfig
+from edge_agent.errors import ConfigInvalid
+from edge_agent.sources.registry import resolve_devices
+
+_PATHS = {"path", "password_file", "ca_file", "cert_file", "key_file", "pki_dir"}
+_ZH = {
+    "missing": "缺少此项",
+    "extra_forbidden": "没有这个配置项",
+    "string_pattern_mismatch": "格式不符(字母、数字、. _ -,最多 64 个)",
+    "greater_than": "数值太小",
+    "greater_than_equal": "数值太小",
+    "less_than_equal": "数值太大",
+    "int_parsing": "应为整数",
+    "int_type": "应为整数",
+    "float_type": "应为数字",
+    "float_parsing": "应为数字",
+    "bool_type": "应为 true 或 false",
+    "string_type": "应为文本(加引号)",
+    "literal_error": "不是允许的取值",
+    "enum": "不是允许的取值",
+    "too_short": "至少需要一项",
+    "union_tag_invalid": 'type 应为 "opcua" 或 "modbus"',
+    "union_tag_not_found": 'type 应为 "opcua" 或 "modbus"',
+    "node_form": "node 格式应为 s=名称、i=数字 或 nsu=URI;s=名称",
+    "state_map": "states 应为 packml、opc40001、mtconnect 或一张表",
+    "metric_name": "名称只能用小写字母、数字和 _,单位在最后",
+    "fingerprint_missing": 'trust = "fingerprint" 需要 server_fingerprint,或写 trust = "first_use"',
+    "node_missing": "缺少 node",
+    "namespace_missing": "缺少 namespace(写 URI,不写序号)",
+    "device_twice": "设备在两个数据源下重复",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a config file. `line` is 1-based, 0 when it cannot be told."""
+
+    line: int
+    where: str
+    en: str
+    zh: str
+
+    def text(self, lang: str) -> str:
+        line = (f"line {self.line}: " if lang == "en" else f"第 {self.line} 行:") if self.line else ""
+        return f"{line}{self.where}: {self.en if lang == 'en' else self.zh}" if self.where else f"{line}{self.en if lang == 'en' else self.zh}"
+
+
+def load(path: Path) -> AgentConfig:
+    """The config with paths made absolute. Raises ConfigInvalid that lists every problem."""
+    config, problems = check(path)
+    if config is None or problems:
+        listed_en = "\n  ".join(p.text("en") for p in problems)
+        listed_zh = "\n  ".join(p.text("zh") for p in problems)
+        raise ConfigInvalid(f"{path} cannot be used:\n  {listed_en}", f"{path} 有误:\n  {listed_zh}", "", "")
+    return config
+
+
+def check(path: Path) -> tuple[AgentConfig | None, list[Problem]]:
+    """The config if the model takes it, and everything that is wrong with it or with the files it names."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return None, [Problem(0, "", f"{error}; write a config with `sample-config > {path.name}`", f"{error};可用 `sample-config > {path.name}` 生成")]
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = _line_in(str(error))
+        return None, [Problem(line, "", f"this is not TOML: {error}", f"不是有效的 TOML:{error}")]
+    lines = _Lines(text)
+    _absolute(raw, path.parent.resolve())
+    try:
+        config = AgentConfig.model_validate(raw)
+    except ValidationError as error:
+        return None, [_problem(detail, lines) for detail in error.errors()]
+    return config, _beyond_the_model(config, lines)
+
+
+def _line_in(message: str) -> int:
+    digits = message.rpartition("line ")[2].partition(",")[0]
+    return int(digits) if digits.isdigit() else 0
+
+
+def _absolute(raw: Any, folder: Path) -> None:
+    """Relative paths are relative to the config file."""
+    if isinstance(raw, dict):
+        for key, value in raw.items():
+            if key in _PATHS and isinstance(value, str):
+                raw[key] = str(folder / value)
+            else:
+                _absolute(value, folder)
+        if "edge" in raw and "group" in raw:
+            buffer = raw.setdefault("buffer", {})
+            if isinstance(buffer, dict):
+                buffer.setdefault("path", str(folder / "edge.buffer"))
+            for source in (raw.get("sources") or {}).values() if isinstance(raw.get("sources"), dict) else ():
+                if isinstance(source, dict) and source.get("type") == "opcua":
+                    source.setdefault("pki_dir", str(folder / "pki"))
+    elif isinstance(raw, list):
+        for value in raw:
+            _absolute(value, folder)
+
+
+class _Lines:
+    """Where the keys of a TOML text stand: headers and assignments, found by their dotted path."""
+
+    def __init__(self, text: str) -> None:
+        self._at: dict[tuple[str, ...], int] = {}
+        prefix: tuple[str, ...] = ()
+        counts: dict[tuple[str, ...], int] = {}
+        for number, line in enumerate(text.splitlines(), 1):
+            bare = line.strip()
+            if bare.startswith("["):
+                keys = _dotted(bare.strip("[]").partition("]")[0])
+                if bare.startswith("[["):
+                    index = counts.get(keys, -1) + 1
+                    counts[keys] = index
+                    keys = (*keys, str(index))
+                prefix = keys
+                for depth in range(1, len(keys) + 1):
+                    self._at.setdefault(keys[:depth], number)
+            elif "=" in bare and not bare.startswith("#"):
+                keys = (*prefix, *_dotted(bare.partition("=")[0]))
+                self._at.setdefault(keys, number)
+
+    def of(self, path: Iterable[str]) -> int:
+        """The line of the deepest part of `path` that is there."""
+        keys = tuple(path)
+        while keys:
+            if keys in self._at:
+                return self._at[keys]
+            keys = keys[:-1]
+        return 0
+
+
+def _dotted(text: str) -> tuple[str, ...]:
+    try:
+        key = tomlkit.parse(f"{text.strip()} = 0")
+    except tomlkit.exceptions.ParseError:
+        return (text.strip(),)
+    out: list[str] = []
+    node: Any = key
+    while isinstance(node, dict) and node:
+        name = next(iter(node))
+        out.append(str(name))
+        node = node[name]
+    return tuple(out)
+
+
+def _problem(detail: ErrorDetails, lines: _Lines) -> Problem:
+    path = [str(part) for part in detail["loc"] if str(part) not in ("opcua", "modbus", "function-after[_trust_complete(), OpcUaConfig]")]
+    en = detail["msg"]
+    zh = _ZH.get(detail["type"], detail["msg"])
+    given = detail.get("input")
+    if detail["type"] not in ("missing", "extra_forbidden") and isinstance(given, (str, int, float, bool)):
+        en, zh = f"{en} (is {given!r})", f"{zh}(现为 {given!r})"
+    hint = _hint(detail["type"], path)
+    return Problem(lines.of(path), ".".join(path), f"{en}{hint[0]}", f"{zh}{hint[1]}")
+
+
+def _hint(kind: str, path: Sequence[str]) -> tuple[str, str]:
+    if kind == "missing":
+        return "; add it", ",请补充"
+    if kind == "extra_forbidden":
+        near = _nearest(path[-1])
+        return (f"; did you mean {near}?", f",是否想写 {near}?") if near else ("; remove it (`sample-config` lists every key)", ",请删除(`sample-config` 列出所有项)")
+    return "; see `sample-config`", ",参见 `sample-config`"
+
+
+def _nearest(key: str) -> str | None:
+    import difflib
+
+    known = {name for model in (AgentConfig, BrokerConfig, BufferConfig, DeliveryConfig, DeviceConfig, MetricConfig, ModbusConfig, OpcUaConfig) for name in model.model_fields}
+    found = difflib.get_close_matches(key, known, 1, 0.75)
+    return found[0] if found else None
+
+
+def _beyond_the_model(config: AgentConfig, lines: _Lines) -> list[Problem]:
+    """Files that must be there, meter models, metrics that exist."""
+    out: list[Problem] = []
+    for index, broker in enumerate(config.brokers):
+        for key in ("password_file", "ca_file", "cert_file", "key_file"):
+            file = getattr(broker, key)
+            if file is not None and not file.is_file():
+                out.append(_missing_file(lines, ("brokers", str(index), key), file))
+    for name, source in config.sources.items():
+        if isinstance(source, OpcUaConfig) and source.password_file is not None and not source.password_file.is_file():
+            out.append(_missing_file(lines, ("sources", name, "password_file"), source.password_file))
+        for device_id in source.devices:
+            only = config.model_copy(update={"sources": {name: source.model_copy(update={"devices": {device_id: source.devices[device_id]}})}})
+            try:
+                resolve_devices(only)
+            except ConfigInvalid as error:
+                path = ("sources", name, "devices", device_id)
+                out.append(Problem(lines.of(path), ".".join(path), error.text("en"), error.text("zh")))
+    return out
+
+
+def _missing_file(lines: _Lines, path: tuple[str, ...], file: Path) -> Problem:
+    return Problem(lines.of(path), ".".join(path), f"file {file} is not there; create it or correct the path", f"文件 {file} 不存在,请创建或修改路径")
+
+
+# --- the sample ----------------------------------------------------------------------------------------------------------------
+def sample(lang: str = "en") -> str:
+    """A commented config for one PLC and one meter. Commented values are the defaults."""
+    head = {
+        "en": "# Gemba edge agent. Commented values are the defaults. Check with: gemba-edge check-config FILE",
+        "zh": "# Gemba 边缘网关配置。注释掉的值为缺省值。检查:gemba-edge check-config 文件",
+    }[lang]
+    parts = [head, *_fields(AgentConfig, lang, {"group": '"PUMP"', "edge": '"EDGE-L1"'}, skip={"brokers", "buffer", "delivery", "sources"})]
+    parts += ["", "[[brokers]]", *_fields(BrokerConfig, lang, {})]
+    parts += ["", "[buffer]", *_fields(BufferConfig, lang, {})]
+    parts += ["", "[delivery]", *_fields(DeliveryConfig, lang, {})]
+    parts += ["", "[sources.PLC-L1]", *_fields(OpcUaConfig, lang, {"type": '"opcua"', "url": '"opc.tcp://192.0.2.10:4840"', "trust": '"first_use"'}, skip={"devices"})]
+    machine = {"kind": '"machine"', "namespace": '"urn:example:plc"', "node_prefix": '"SAW-01."'}
+    parts += ["", "[sources.PLC-L1.devices.SAW-01]", *_fields(DeviceConfig, lang, machine, skip={"metrics", "unit", "model", "word_order", "only", "rated_power_w"})]
+    parts += ["", "[sources.PLC-L1.devices.SAW-01.metrics]", *_metric_help(lang)]
+    parts += [
+        'state = { node = "s=State", states = "packml" }',
+        'good = { node = "s=GoodCount", width_bits = 16 }',
+        'scrap = { node = "s=ScrapCount", width_bits = 16 }',
+        'alarm = { node = "s=AlarmCode" }',
+        'order = { node = "s=Order" }',
+        'spindle_temperature_c = { node = "s=SpindleTemperature", deadband = 0.2 }',
+    ]
+    parts += ["", "[sources.METERS]", *_fields(ModbusConfig, lang, {"type": '"modbus"', "host": '"192.0.2.20"'}, skip={"devices"})]
+    meter = {"kind": '"meter"', "unit": "1", "model": '"eastron_sdm630"', "rated_power_w": "30000"}
+    parts += ["", "[sources.METERS.devices.M-SAW-01]", *_fields(DeviceConfig, lang, meter, skip={"metrics", "namespace", "node_prefix", "min_cycle_s"})]
+    return "\n".join(parts) + "\n"
+
+
+def _fields(model: type[BaseModel], lang: str, given: dict[str, str], skip: Iterable[str] = ()) -> list[str]:
+    out = []
+    for name, info in model.model_fields.items():
+        if name in skip:
+            continue
+        out.append(f"# {_describe(info, lang)}")
+        if name in given:
+            out.append(f"{name} = {given[name]}")
+        else:
+            out.append(f"# {name} = {_toml(info.default)}")
+    return out
+
+
+def _describe(info: FieldInfo, lang: str) -> str:
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    text = str(info.description or "") if lang == "en" else str(extra.get("zh", ""))
+    unit = extra.get("unit")
+    return f"{text} [{unit}]" if unit else text
+
+
+def _metric_help(lang: str) -> list[str]:
+    return [f"#   {info.alias or name}: {_describe(info, lang)} ({_toml(info.default)})" for name, info in MetricConfig.model_fields.items()]
+
+
+def _toml(value: Any) -> str:
+    if value is PydanticUndefined or value is None:
+        return '""' if value is None else "..."
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (str, Path)):
+        return json.dumps(str(value), ensure_ascii=False)
+    return json.dumps(value)

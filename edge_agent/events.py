@@ -1,0 +1,48 @@
+"""What sources tell the worker. Times are plant milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edge_agent.contract.names import GapCause
+from edge_agent.pipeline.columns import Columns, Flags
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Raw values of a source, and up to when its devices are now known.
+
+    `stored` is called (from the worker) once everything of this batch is durable: only then may the source acknowledge it.
+    `initial`: rows that are the first value after a connect; those older than what is proven are stamped `initial_ms`.
+    `overflow`: rows before which the source dropped values.
+    """
+
+    devices: Sequence[int]
+    columns: Columns
+    until_ms: int | None = None
+    arrived_ms: int = 0
+    initial: Flags | None = None
+    initial_ms: int = 0
+    overflow: Sequence[int] = ()
+    stored: Callable[[], object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Nothing can be known of these devices from their last proven moment on."""
+
+    devices: Sequence[int]
+    cause: GapCause
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """These devices are proven again from `at_ms` on."""
+
+    devices: Sequence[int]
+    at_ms: int
+
+
+SourceEvent = Batch | Lost | Resumed

@@ -1,0 +1,67 @@
+"""What the agent knows about itself, in words: per source its state and last error with the next step, and the buffer's fill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from edge_agent.contract import names
+from edge_agent.contract.payload import DataType, Value
+
+Status = Literal["connecting", "connected", "lost", "misconfigured"]
+
+
+@dataclass(slots=True)
+class SourceHealth:
+    """Written by the source's task, read by the worker. Plain assignments only, so no lock is needed."""
+
+    name: str
+    devices: tuple[str, ...]
+    status: Status = "connecting"
+    error: str = ""
+    error_zh: str = ""
+    failed: dict[str, str] = field(default_factory=dict)  # node or register -> the server's own words
+    notes: dict[str, tuple[str, str]] = field(default_factory=dict)  # device -> what a person should look at (en, zh)
+    values: int = 0
+    clock_offset_ms: float = 0.0
+
+    def words(self) -> str:
+        """Last error for the wire: the connection's first, then failed nodes, then notes."""
+        parts = [self.error] if self.error else []
+        if self.failed:
+            some = "; ".join(f"{what}: {why}" for what, why in list(self.failed.items())[:3])
+            parts.append(f"{len(self.failed)} value(s) cannot be read ({some}). Correct them in the config or in the source.")
+        parts += [f"{device}: {note[0]}" for device, note in list(self.notes.items())[:3]]
+        return " ".join(parts)
+
+
+NODE_METRICS: tuple[tuple[str, DataType], ...] = (
+    (names.BUFFER_EPOCH, DataType.STRING),
+    (names.BUFFER_LAST, DataType.INT64),
+    (names.BUFFER_WAITING, DataType.INT64),
+    (names.BUFFER_BYTES, DataType.INT64),
+    (names.BUFFER_FILL, DataType.DOUBLE),
+)
+SOURCE_METRICS: tuple[tuple[str, DataType], ...] = (
+    (names.SOURCE_STATUS, DataType.STRING),
+    (names.SOURCE_ERROR, DataType.STRING),
+    (names.SOURCE_RATE, DataType.DOUBLE),
+    (names.SOURCE_CLOCK_OFFSET_MS, DataType.DOUBLE),
+)
+
+
+class Rates:
+    """Values per second of every source between two reports."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[int, float]] = {}
+
+    def of(self, health: SourceHealth, now_s: float) -> float:
+        values, when = self._last.get(health.name, (health.values, now_s))
+        self._last[health.name] = (health.values, now_s)
+        return round((health.values - values) / (now_s - when), 1) if now_s > when else 0.0
+
+
+def source_values(health: SourceHealth, rate: float) -> tuple[Value, ...]:
+    """In the order of SOURCE_METRICS."""
+    return health.status, health.words(), rate, health.clock_offset_ms

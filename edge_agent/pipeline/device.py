@@ -1,0 +1,368 @@
+"""One device's facts in the order of time: state, counts, energy, order, and what could not be known.
+
+The caller hands in raw values (any order) and watermarks; `release` turns everything up to the watermark into wire rows. A gap opens when
+the source is lost or says its values are bad, and closes when it is proven again; while it is open the state is not spoken of, at its end
+everything known is said anew. Counts inside a gap are counted (running totals carry over).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from edge_agent.contract import names
+from edge_agent.contract.delivery import GapRecord
+from edge_agent.contract.names import GapCause, MachineState
+from edge_agent.contract.payload import DataType
+from edge_agent.pipeline import counters
+from edge_agent.pipeline.catalogue import Catalogue, Metric
+from edge_agent.pipeline.columns import REAL_KINDS, STRING, Columns, Value
+from edge_agent.pipeline.machine_state import code_of, map_state
+from edge_agent.pipeline.tags import DeviceSpec, Tag
+
+# Order of events with one timestamp: what the counts belong to comes before the counts, a gap before what is known after it.
+_PRIORITY = {"order": 0, "operation": 1, "good": 2, "scrap": 2, "alarm": 3, "state": 4, "sample": 5}
+_P_GAP, _P_RESTATE, P_SAMPLE, _P_WATCHED = 6, 7, 5, 9
+_TOTALS = {"good": (names.GOOD_TOTAL, names.GOOD_RAW), "scrap": (names.SCRAP_TOTAL, names.SCRAP_RAW)}
+_TEXTS = {"alarm": names.ALARM, "order": names.ORDER, "operation": names.OPERATION}
+
+
+class Reading(NamedTuple):
+    """A raw value on its way in; sorts by time, then priority, then arrival."""
+
+    t_ms: int
+    priority: int
+    arrival: int
+    tag: Tag
+    kind: int
+    value: Value
+    overflow: bool
+
+
+class Row(NamedTuple):
+    """A wire value on its way out."""
+
+    t_ms: int
+    priority: int
+    alias: int
+    kind: int
+    value: Value
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a device must remember over a restart."""
+
+    proven_ms: int = 0  # everything up to here has been recorded; 0: never seen
+    counters: dict[str, counters.CounterState] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)  # alarm, order, operation
+    state: str | None = None
+    state_raw: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "counters": {key: state.to_json() for key, state in self.counters.items()},
+            "texts": self.texts,
+            "state": self.state,
+            "state_raw": self.state_raw,
+        }
+
+    @classmethod
+    def from_json(cls, proven_ms: int, raw: dict[str, Any]) -> Memory:
+        known = {key: counters.CounterState.from_json(state) for key, state in raw.get("counters", {}).items()}
+        return cls(proven_ms, known, dict(raw.get("texts", {})), raw.get("state"), raw.get("state_raw"))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGap:
+    from_ms: int
+    cause: GapCause
+    detail: str = ""
+    counter_reset: bool = False
+    parts_max: int | None = None
+
+
+class Device:
+    """State machine of one device. `problem` is told about things a person should look at: (text en, text zh)."""
+
+    def __init__(self, spec: DeviceSpec, catalogue: Catalogue, memory: Memory | None, problem: Callable[[str, str, str], None]) -> None:
+        self.spec = spec
+        self.memory = memory or Memory()
+        self.gap: OpenGap | None = None
+        self.source_lost = False
+        self.resume_ms: int | None = None
+        self.pending: list[Reading] = []
+        self.changed = memory is None
+        self._bad: set[str] = set()
+        self._catalogue = catalogue
+        self._problem = problem
+        self._arrival = 0
+        self._last_sample: dict[int, float] = {}
+        self._counted_ms: dict[int, int] = {}  # counter tag -> time of its newest reading
+        self._seen_ms: dict[int, int] = {}  # tag -> its newest time: where an overflow began
+        self._reset_unseen: set[str] = set()  # counters that start anew because the order changed while nobody looked
+        self._gap_metric = catalogue.metric(spec.id, names.GAP, DataType.STRING)
+        self._watched = catalogue.metric(spec.id, names.WATCHED_UNTIL, DataType.DATETIME)
+        self._metrics: dict[str, Metric] = {}
+        for tag in spec.tags:
+            for name, datatype in _wire_names(tag):
+                self._metrics[name] = catalogue.metric(spec.id, name, datatype)
+
+    def known(self) -> Columns:
+        """The facts remembered over a restart, as wire rows: what a birth says before the source has spoken."""
+        memory, t_ms = self.memory, self.memory.proven_ms
+        rows: list[Row] = []
+        for role, text in memory.texts.items():
+            if _TEXTS[role] in self._metrics:
+                self._say(rows, t_ms, 0, _TEXTS[role], text)
+        if memory.state is not None and names.STATE in self._metrics:
+            self._say_state(rows, t_ms, 0)
+        for tag in self.spec.tags:
+            state = memory.counters.get(tag.key)
+            if state is not None:
+                self._say_total(rows, t_ms, 0, tag, state)
+        return Columns.of((row.alias, row.t_ms, row.kind, row.value) for row in rows)
+
+    # --- what the source says ----------------------------------------------------------------------------------------------
+    def put(self, t_ms: int, tag: Tag, kind: int, value: Value, overflow: bool = False) -> None:
+        self._arrival += 1
+        self.pending.append(Reading(t_ms, _PRIORITY.get(tag.role, 2), self._arrival, tag, kind, value, overflow))
+
+    def lost(self, cause: GapCause, detail: str) -> None:
+        """Nothing can be known from the proven moment on. A device never seen has nothing to lose."""
+        self.resume_ms = None
+        self.source_lost = True
+        self._bad.clear()
+        if self.gap is None and self.memory.proven_ms:
+            self.gap = OpenGap(self.memory.proven_ms, cause, detail)
+
+    def resume(self, at_ms: int) -> None:
+        """The source is proven again from `at_ms` on."""
+        self.resume_ms = max(at_ms, self.memory.proven_ms)
+
+    # --- what the wire gets ------------------------------------------------------------------------------------------------
+    def release(self, until_ms: int, beat: bool) -> list[Row]:
+        """Wire rows of everything up to `until_ms`, in order; `until_ms` becomes the proven moment."""
+        rows: list[Row] = []
+        ready = self.pending
+        if ready:
+            ready.sort()
+            cut = len(ready)
+            while cut and ready[cut - 1].t_ms > until_ms:
+                cut -= 1
+            self.pending = ready[cut:]
+            ready = ready[:cut]
+        for reading in ready:
+            if self.resume_ms is not None and reading.t_ms > self.resume_ms:
+                self._proven_again(self.resume_ms, rows)
+            self._read(reading, rows)
+        if self.resume_ms is not None and self.resume_ms <= until_ms:
+            self._proven_again(self.resume_ms, rows)
+        self.memory.proven_ms = max(self.memory.proven_ms, until_ms)
+        if beat and not self.source_lost:
+            rows.append(Row(until_ms, _P_WATCHED, self._watched.alias, int(DataType.DATETIME), until_ms))
+        return rows
+
+    def _proven_again(self, at_ms: int, rows: list[Row]) -> None:
+        self.resume_ms = None
+        self.source_lost = False
+        if not self._bad:
+            self._close_gap(at_ms, rows)
+
+    def _close_gap(self, at_ms: int, rows: list[Row]) -> None:
+        if self.gap is None:
+            return
+        gap, self.gap = self.gap, None
+        self._reset_unseen.clear()
+        if at_ms - gap.from_ms > self.spec.period_ms:  # else no poll was missed
+            record = GapRecord(gap.from_ms, at_ms, gap.cause, gap.detail, gap.counter_reset, gap.parts_max)
+            rows.append(Row(at_ms, _P_GAP, self._gap_metric.alias, STRING, record.to_json()))
+        memory = self.memory
+        for role, name in _TEXTS.items():
+            if role in memory.texts and name in self._metrics:
+                self._say(rows, at_ms, _P_RESTATE, name, memory.texts[role])
+        if memory.state is not None and names.STATE in self._metrics:
+            self._say_state(rows, at_ms, _P_RESTATE)
+
+    def _read(self, reading: Reading, rows: list[Row]) -> None:
+        tag = reading.tag
+        if reading.overflow:
+            self._overflow(reading, rows)
+        self._seen_ms[tag.number] = reading.t_ms
+        if reading.value is None:
+            self._bad_value(reading, rows)
+            return
+        if tag.role == "sample":
+            self._sample(reading, rows)
+            return
+        self.changed = True
+        if tag.key in self._bad:
+            self._bad.discard(tag.key)
+            if not self._bad and not self.source_lost:
+                self._fact(reading, rows)
+                self._close_gap(reading.t_ms, rows)
+                return
+        self._fact(reading, rows)
+
+    def _fact(self, reading: Reading, rows: list[Row]) -> None:
+        role = reading.tag.role
+        if role == "state":
+            self._state(reading, rows)
+        elif role in _TEXTS:
+            self._text(reading, rows)
+        else:
+            self._count(reading, rows)
+
+    def _bad_value(self, reading: Reading, rows: list[Row]) -> None:
+        tag = reading.tag
+        if tag.role == "sample":
+            metric = self._catalogue.find(self.spec.id, tag.key)
+            if metric is not None:
+                rows.append(Row(reading.t_ms, P_SAMPLE, metric.alias, int(metric.datatype), None))
+            return
+        self._bad.add(tag.key)
+        if self.gap is None and self.memory.proven_ms:
+            self.gap = OpenGap(reading.t_ms, GapCause.BAD_QUALITY, f"{tag.key} is bad")
+
+    def _overflow(self, reading: Reading, rows: list[Row]) -> None:
+        """The server's queue dropped values of this tag between its last one and this one."""
+        from_ms = self._seen_ms.get(reading.tag.number, self.memory.proven_ms)
+        if not from_ms or from_ms >= reading.t_ms or self.gap is not None:
+            return
+        record = GapRecord(from_ms, reading.t_ms, GapCause.OVERFLOW, f"{reading.tag.key}: the server's queue was full")
+        name = names.GAP if reading.tag.role == "state" else names.SAMPLES_GAP
+        metric = self._catalogue.metric(self.spec.id, name, DataType.STRING)
+        rows.append(Row(reading.t_ms, 0, metric.alias, STRING, record.to_json()))
+
+    # --- one kind of value each --------------------------------------------------------------------------------------------
+    def _say(self, rows: list[Row], t_ms: int, priority: int, name: str, value: Value) -> None:
+        metric = self._metrics[name]
+        rows.append(Row(t_ms, priority, metric.alias, int(metric.datatype), value))
+
+    def _say_state(self, rows: list[Row], t_ms: int, priority: int) -> None:
+        self._say(rows, t_ms, priority, names.STATE, self.memory.state)
+        if self.memory.state_raw is not None:
+            self._say(rows, t_ms, priority, names.STATE_RAW, self.memory.state_raw)
+
+    def _state(self, reading: Reading, rows: list[Row]) -> None:
+        table = reading.tag.states or {}
+        code = code_of(reading.value)
+        state = map_state(table, reading.value)
+        if state is None:
+            self._problem(
+                self.spec.id,
+                f"state code {code} is not mapped; add it to `states` of this device.",
+                f"状态码 {code} 没有映射,请在该设备的 `states` 中补充。",
+            )
+        self.memory.state = (state or MachineState.NO_DATA).value
+        self.memory.state_raw = int(code) if code.lstrip("-").isdigit() and len(code) < 19 else None
+        if self.gap is None:
+            self._say_state(rows, reading.t_ms, reading.priority)
+
+    def _text(self, reading: Reading, rows: list[Row]) -> None:
+        role = reading.tag.role
+        value = reading.value
+        text = "" if value == 0 else code_of(value) if not isinstance(value, str) else value.strip()
+        if role == "order" and self.memory.texts.get("order", text) != text and self.gap is not None:
+            self._reset_unseen.update(tag.key for tag in self.spec.tags if tag.rule is not None and tag.rule.resets_with_order)
+        self.memory.texts[role] = text
+        if role != "alarm" or self.gap is None:
+            self._say(rows, reading.t_ms, reading.priority, _TEXTS[role], text)
+
+    def _count(self, reading: Reading, rows: list[Row]) -> None:
+        tag = reading.tag
+        rule = tag.rule
+        if rule is None or isinstance(reading.value, str) or reading.value is None:
+            return
+        raw = float(reading.value)
+        before = self.memory.counters.get(tag.key)
+        unseen_s = self._unseen_s(tag, reading.t_ms)
+        step = counters.read(rule, before, raw, reading.t_ms, unseen_s, order_changed_unseen=tag.key in self._reset_unseen)
+        self._reset_unseen.discard(tag.key)
+        if step.state is None:
+            return
+        self.memory.counters[tag.key] = step.state
+        if step.event in ("reset", "adopted", "held"):
+            self._counter_event(tag, step, before, raw, unseen_s)
+        self._say_total(rows, reading.t_ms, reading.priority, tag, step.state)
+
+    def _say_total(self, rows: list[Row], t_ms: int, priority: int, tag: Tag, state: counters.CounterState) -> None:
+        if tag.key in _TOTALS:
+            total_name, raw_name = _TOTALS[tag.key]
+            self._say(rows, t_ms, priority, total_name, round(state.total))
+            self._say(rows, t_ms, priority, raw_name, round(state.raw))
+        else:
+            self._say(rows, t_ms, priority, tag.key, state.total * tag.scale)
+
+    def _unseen_s(self, tag: Tag, t_ms: int) -> float:
+        """Seconds before `t_ms` in which this counter was not watched: a poll's distance, or an open gap."""
+        if self.gap is not None:
+            since = max(self.gap.from_ms, self._counted_ms.get(tag.number, 0))
+        elif self.spec.period_ms:
+            since = self._counted_ms.get(tag.number, self.memory.proven_ms)
+        else:
+            since = 0
+        self._counted_ms[tag.number] = t_ms
+        return max(0.0, (t_ms - since) / 1000.0) if since else 0.0
+
+    def _counter_event(self, tag: Tag, step: counters.Step, before: counters.CounterState | None, raw: float, unseen_s: float) -> None:
+        if step.event == "reset" and self.gap is not None and tag.rule is not None:
+            bound = counters.parts_bound(tag.rule, unseen_s, raw) + (self.gap.parts_max or 0) if tag.key in _TOTALS else None
+            self.gap = replace(self.gap, counter_reset=True, parts_max=bound)
+        elif step.event == "held":
+            was = before.raw if before is not None else 0
+            self._problem(
+                self.spec.id,
+                f"{tag.key} jumped from {was:g} to {raw:g}, which is not possible; it is not counted until the counter goes on plausibly.",
+                f"{tag.key} 从 {was:g} 跳到 {raw:g},不合理;恢复正常之前不计数。",
+            )
+        elif step.event == "adopted":
+            self._problem(
+                self.spec.id,
+                f"{tag.key} goes on from {raw:g} (meter or program changed?); what came between is not counted. Check the totals.",
+                f"{tag.key} 从 {raw:g} 继续(换表或换程序?),之间的量没有计入,请核对。",
+            )
+
+    def _sample(self, reading: Reading, rows: list[Row]) -> None:
+        tag = reading.tag
+        kind, value = reading.kind, reading.value
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            if tag.scale != 1.0 or tag.offset != 0.0 or tag.decimals is not None:
+                value = float(value) * tag.scale + tag.offset
+                value = value if tag.decimals is None else round(value, tag.decimals)
+                kind = int(DataType.DOUBLE)
+            if tag.deadband:
+                last = self._last_sample.get(tag.number)
+                if last is not None and abs(float(value) - last) < tag.deadband:
+                    return
+                self._last_sample[tag.number] = float(value)
+        metric = self._catalogue.metric(self.spec.id, tag.key, DataType(kind))
+        if int(metric.datatype) != kind:
+            value = cast_value(value, int(metric.datatype))
+        rows.append(Row(reading.t_ms, P_SAMPLE, metric.alias, int(metric.datatype), value))
+
+
+def cast_value(value: Value, kind: int) -> Value:
+    """`value` as the type its metric was born with; None where that cannot be (a text where numbers were)."""
+    try:
+        if kind in REAL_KINDS:
+            return float(value) if value is not None else None
+        if kind == STRING:
+            return str(value)
+        if kind == DataType.BOOLEAN:
+            return bool(value)
+        return round(float(value)) if value is not None else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _wire_names(tag: Tag) -> list[tuple[str, DataType]]:
+    """Names and types under which a fact's tag speaks on the wire."""
+    if tag.role == "state":
+        return [(names.STATE, DataType.STRING), (names.STATE_RAW, DataType.INT64)]
+    if tag.role in _TEXTS:
+        return [(_TEXTS[tag.role], DataType.STRING)]
+    if tag.role in _TOTALS:
+        return [(name, DataType.INT64) for name in _TOTALS[tag.role]]
+    return [] if tag.role == "sample" else [(tag.key, DataType.DOUBLE)]

@@ -1,0 +1,208 @@
+"""The pipeline of an agent: raw columns in, records in source-time order out. Pure; one thread uses it.
+
+Plain samples go the vectorised way; values with a meaning go through their device's state machine. Both wait behind the device's
+watermark, so that what comes out of a device is in the order of time even where a PLC reports item by item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_agent.contract.names import GapCause
+from edge_agent.contract.payload import DataType
+from edge_agent.pipeline.catalogue import Catalogue
+from edge_agent.pipeline.columns import DOUBLE, NULL, Columns, Flags, as_double, joined, value_of
+from edge_agent.pipeline.device import P_SAMPLE, Device, Memory, Row
+from edge_agent.pipeline.tags import TagPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What becomes one buffer record: one device's wire columns (ids are aliases), in the order of time."""
+
+    device: int
+    columns: Columns
+    has_facts: bool
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Plain samples behind the watermark: wire columns and the device of each row."""
+
+    columns: Columns
+    devices: npt.NDArray[np.int32]
+
+
+class Pipeline:
+    def __init__(
+        self,
+        plan: TagPlan,
+        catalogue: Catalogue,
+        memories: Mapping[str, Memory],
+        *,
+        values_max: int = 5000,
+        problem: Callable[[str, str, str], None] = lambda device, en, zh: None,
+    ) -> None:
+        self.plan = plan
+        self.catalogue = catalogue
+        self.devices = [Device(spec, catalogue, memories.get(spec.id), problem) for spec in plan.devices]
+        self.late = 0  # values older than what their device had already proven: kept, stamped with the proven moment
+        self._values_max = values_max
+        self._waiting: list[_Waiting] = []
+        self._beats: set[int] = set()
+        self._advanced: set[int] = set()
+        self._until = np.array([device.memory.proven_ms for device in self.devices], np.int64)
+        self._floor = self._until.copy()
+        count = len(plan.tags)
+        self._device_of = np.array([tag.device for tag in plan.tags], np.int32)
+        self._scale = np.array([tag.scale for tag in plan.tags], np.float64)
+        self._offset = np.array([tag.offset for tag in plan.tags], np.float64)
+        self._scaled = (self._scale != 1.0) | (self._offset != 0.0)
+        self._any_scaled = bool(self._scaled.any())
+        self._expected = np.zeros(count, np.uint8)  # raw kind that may go the vectorised way; 0: not yet known, or never
+        self._alias = np.zeros(count, np.uint32)
+        self._plain = [tag.is_plain for tag in plan.tags]
+
+    # --- in ------------------------------------------------------------------------------------------------------------------
+    def push(self, raw: Columns, *, initial: Flags | None = None, initial_ms: int = 0, overflow: Iterable[int] = ()) -> None:
+        """Raw values (ids are tag numbers). Rows marked `initial` (first value after a connect) that are older than what is proven get `initial_ms`.
+
+        `overflow`: rows before which the source lost values.
+        """
+        if not len(raw):
+            return
+        devices = self._device_of[raw.ids]
+        floor = self._floor[devices]
+        t_ms = raw.t_ms
+        if initial is not None and initial.any():
+            t_ms = np.where(initial & ((t_ms <= floor) | (floor == 0)), max(initial_ms, 1), t_ms)
+        behind = t_ms <= floor
+        if behind.any():
+            if initial is not None:
+                behind &= ~initial
+            self.late += int(behind.sum())
+            t_ms = np.where(t_ms <= floor, floor + 1, t_ms)
+        raw = Columns(raw.ids, t_ms, raw.bits, raw.kinds, raw.strings)
+        fast = self._expected[raw.ids] == raw.kinds
+        for row in overflow:
+            fast[row] = False
+        if fast.all():
+            self._push_fast(raw, devices)
+            return
+        slow = np.flatnonzero(~fast)
+        lost = set(overflow)
+        for row in slow.tolist():
+            self._push_slow(raw, row, row in lost)
+        if len(slow) < len(raw):
+            self._push_fast(raw.take(fast), devices[fast])
+
+    def _push_fast(self, raw: Columns, devices: npt.NDArray[np.int32]) -> None:
+        bits, kinds = raw.bits, raw.kinds
+        if self._any_scaled:
+            scaled = self._scaled[raw.ids]
+            if scaled.any():
+                number = as_double(bits, kinds) * self._scale[raw.ids] + self._offset[raw.ids]
+                bits = np.where(scaled, number.view(np.uint64), bits)
+                kinds = np.where(scaled, np.uint8(DOUBLE), kinds)
+        self._waiting.append(_Waiting(Columns(self._alias[raw.ids], raw.t_ms, bits, kinds), devices))
+
+    def _push_slow(self, raw: Columns, row: int, overflow: bool) -> None:
+        tag = self.plan.tags[int(raw.ids[row])]
+        kind = int(raw.kinds[row])
+        value = value_of(kind, int(raw.bits[row]), raw.strings)
+        device = self.devices[tag.device]
+        device.put(int(raw.t_ms[row]), tag, kind & ~NULL, value, overflow)
+        if self._plain[tag.number] and value is not None and not isinstance(value, str) and not self._expected[tag.number]:
+            wire = DataType(DOUBLE if self._scaled[tag.number] else kind)
+            metric = self.catalogue.metric(device.spec.id, tag.key, wire)
+            if metric.datatype == wire:
+                self._alias[tag.number] = metric.alias
+                self._expected[tag.number] = kind
+
+    def lost(self, devices: Iterable[int], cause: GapCause, detail: str = "") -> None:
+        for index in devices:
+            self.devices[index].lost(cause, detail)
+
+    def resume(self, devices: Iterable[int], at_ms: int) -> None:
+        for index in devices:
+            self.devices[index].resume(at_ms)
+
+    def advance(self, devices: Iterable[int], until_ms: int) -> None:
+        """Everything of these devices up to `until_ms` has been handed in."""
+        for index in devices:
+            if until_ms > self._until[index]:
+                self._until[index] = until_ms
+                self._advanced.add(index)
+
+    def beat(self, devices: Iterable[int]) -> None:
+        """The next records of these devices carry watched_until."""
+        self._beats.update(devices)
+
+    # --- out -----------------------------------------------------------------------------------------------------------------
+    def drain(self) -> list[Record]:
+        """Records of everything behind the watermarks, device by device."""
+        fast = self._ready_samples()
+        out: list[Record] = []
+        for index in sorted(self._advanced | set(fast)):
+            device = self.devices[index]
+            beat = index in self._beats
+            rows = device.release(int(self._until[index]), beat)
+            if beat:
+                self._beats.discard(index)
+            samples = fast.get(index)
+            if not rows and samples is None:
+                continue
+            has_facts = any(row.priority != P_SAMPLE for row in rows)
+            columns = _merged(rows, samples)
+            starts = range(0, len(columns), self._values_max)
+            out.extend(Record(index, columns.take(slice(start, start + self._values_max)), has_facts) for start in starts)
+        self._floor[:] = self._until
+        self._advanced.clear()
+        return out
+
+    def waiting_count(self) -> int:
+        """Values behind the watermark."""
+        return sum(len(part.columns) for part in self._waiting) + sum(len(device.pending) for device in self.devices)
+
+    def _ready_samples(self) -> dict[int, Columns]:
+        """Released plain samples by device, each in the order of time."""
+        if not self._waiting:
+            return {}
+        columns = joined([part.columns for part in self._waiting])
+        devices = self._waiting[0].devices if len(self._waiting) == 1 else np.concatenate([part.devices for part in self._waiting])
+        ready = columns.t_ms <= self._until[devices]
+        if not ready.all():
+            keep = ~ready
+            self._waiting = [_Waiting(columns.take(keep), devices[keep])]
+            if not ready.any():
+                return {}
+            columns, devices = columns.take(ready), devices[ready]
+        else:
+            self._waiting = []
+        one = bool((devices == devices[0]).all())
+        if one:
+            if not bool((np.diff(columns.t_ms) >= 0).all()):
+                columns = columns.take(np.argsort(columns.t_ms, kind="stable"))
+            return {int(devices[0]): columns}
+        order = np.lexsort((columns.t_ms, devices))
+        columns, devices = columns.take(order), devices[order]
+        starts = np.flatnonzero(np.diff(devices, prepend=-1))
+        ends = np.append(starts[1:], len(devices))
+        return {int(devices[a]): columns.take(slice(a, b)) for a, b in zip(starts.tolist(), ends.tolist(), strict=True)}
+
+
+def _merged(rows: list[Row], samples: Columns | None) -> Columns:
+    """Facts and samples of one device by time, then priority."""
+    if not rows:
+        assert samples is not None
+        return samples
+    facts = Columns.of((row.alias, row.t_ms, row.kind, row.value) for row in rows)
+    if samples is None:
+        return facts
+    both = joined([facts, samples])
+    priority = np.concatenate([np.array([row.priority for row in rows], np.uint8), np.full(len(samples), P_SAMPLE, np.uint8)])
+    return both.take(np.lexsort((priority, both.t_ms)))

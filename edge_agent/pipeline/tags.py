@@ -1,0 +1,110 @@
+"""The config's metrics as tags: one number per value that a source may hand in, with the rule that applies to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edge_agent.config import COUNTERS, ROLES, DeviceConfig, MetricConfig
+from edge_agent.contract.names import MachineState
+from edge_agent.pipeline.counters import CounterRule
+from edge_agent.pipeline.machine_state import table_of
+
+PARTS_SLACK = 16.0  # pieces a PLC may book at once (a pallet, a batch)
+ENERGY_SLACK_S = 60.0  # a meter that updates its register once a minute is normal
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One value of one device. `role` is the config key for values with a meaning, "sample" for the others."""
+
+    number: int
+    device: int
+    key: str
+    role: str
+    scale: float = 1.0
+    offset: float = 0.0
+    deadband: float = 0.0
+    decimals: int | None = None
+    rule: CounterRule | None = None
+    states: Mapping[str, MachineState] | None = None
+
+    @property
+    def is_fact(self) -> bool:
+        return self.role != "sample"
+
+    @property
+    def is_plain(self) -> bool:
+        """Nothing but a linear scale: may go the vectorised way."""
+        return self.role == "sample" and self.deadband == 0.0 and self.decimals is None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSpec:
+    """A machine or meter with its tags."""
+
+    index: int
+    id: str
+    source: str
+    kind: str
+    tags: tuple[Tag, ...]
+    period_ms: int = 0  # looked at this often; 0: every change is handed in
+
+
+@dataclass(frozen=True, slots=True)
+class TagPlan:
+    """All devices and tags of an agent; a tag's number is its index in `tags`."""
+
+    devices: tuple[DeviceSpec, ...]
+    tags: tuple[Tag, ...]
+
+    def by_key(self) -> dict[tuple[str, str], Tag]:
+        """(device id, metric key) -> tag."""
+        return {(self.devices[tag.device].id, tag.key): tag for tag in self.tags}
+
+
+def counter_rule(device: DeviceConfig, key: str, metric: MetricConfig) -> CounterRule:
+    """Physical bounds in raw units: pieces from the fastest cycle, energy from the rated power."""
+    modulus = metric.modulus if metric.modulus is not None else (2.0**metric.width_bits if metric.width_bits is not None else None)
+    if key in ("good", "scrap"):
+        return CounterRule(metric.max_per_s or 1.0 / device.min_cycle_s, PARTS_SLACK, modulus, metric.decrease, metric.resets_with_order)
+    per_s = metric.max_per_s or device.rated_power_w / 3600.0 / metric.scale
+    return CounterRule(per_s, per_s * ENERGY_SLACK_S, modulus, metric.decrease)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSource:
+    """Where a device comes from: source id, its config, its metrics with the meter model's filled in."""
+
+    source: str
+    config: DeviceConfig
+    metrics: Mapping[str, MetricConfig]
+    period_ms: int  # 0 where every change is handed in
+
+
+def compile_tags(devices: Mapping[str, DeviceSource]) -> TagPlan:
+    """Device id -> where it comes from, in the order given."""
+    specs: list[DeviceSpec] = []
+    tags: list[Tag] = []
+    for index, (device_id, origin) in enumerate(devices.items()):
+        device, metrics = origin.config, origin.metrics
+        mine: list[Tag] = []
+        for key, metric in metrics.items():
+            role = key if key in ROLES else "sample"
+            mine.append(
+                Tag(
+                    len(tags) + len(mine),
+                    index,
+                    key,
+                    role,
+                    metric.scale,
+                    metric.offset,
+                    metric.deadband,
+                    metric.decimals,
+                    counter_rule(device, key, metric) if key in COUNTERS else None,
+                    table_of(metric.states) if role == "state" else None,
+                )
+            )
+        tags.extend(mine)
+        specs.append(DeviceSpec(index, device_id, origin.source, device.kind, tuple(mine), origin.period_ms))
+    return TagPlan(tuple(specs), tuple(tags))

@@ -1,0 +1,124 @@
+"""One MQTT connection at a time, by paho, in its own thread. What happens is posted as events; nothing here decides.
+
+The will (NDEATH with this session's bdSeq) must be set before every CONNECT, so every connection is a fresh client.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edge_agent.config import BrokerConfig, read_secret
+
+CONNECT_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    connection: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    connection: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    connection: int
+    topic: str
+    payload: bytes
+
+
+LinkEvent = Connected | Closed | Message
+
+
+class Link:
+    """`open` starts connection number k; events of older connections carry their number and are to be ignored."""
+
+    def __init__(self, client_id: str, post: Callable[[LinkEvent], None]) -> None:
+        self._client_id = client_id
+        self._post = post
+        self._client: mqtt.Client | None = None
+        self.connection = 0
+
+    def open(self, broker: BrokerConfig, will_topic: str, will: bytes, subscribe: list[str]) -> None:
+        self.connection += 1
+        number = self.connection
+        thread = threading.Thread(target=self._serve, args=(number, broker, will_topic, will, subscribe), name=f"mqtt-{number}", daemon=True)
+        thread.start()
+
+    def _serve(self, number: int, broker: BrokerConfig, will_topic: str, will: bytes, subscribe: list[str]) -> None:
+        reason = "connection closed"
+        try:
+            client = self._make(number, broker)
+            client.will_set(will_topic, will, qos=1, retain=False)
+            client.user_data_set(subscribe)
+            if number != self.connection:
+                return
+            self._client = client
+            client.connect(broker.host, broker.port, keepalive=broker.keepalive_s)
+            sock = client.socket()
+            if isinstance(sock, socket.socket):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            code = client.loop_forever(retry_first_connection=False)
+            if code:
+                reason = mqtt.error_string(code)
+        except (OSError, ValueError, ssl.SSLError) as error:
+            reason = f"{broker.host}:{broker.port}: {error}"
+        self._post(Closed(number, reason))
+
+    def _make(self, number: int, broker: BrokerConfig) -> mqtt.Client:
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=self._client_id, clean_session=True, protocol=mqtt.MQTTv311, reconnect_on_failure=False
+        )
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        if broker.user is not None:
+            client.username_pw_set(broker.user, read_secret(broker.password_file))
+        if broker.ca_file is not None or broker.cert_file is not None:
+            client.tls_set(
+                ca_certs=str(broker.ca_file) if broker.ca_file else None,
+                certfile=str(broker.cert_file) if broker.cert_file else None,
+                keyfile=str(broker.key_file) if broker.key_file else None,
+            )
+
+        def on_connect(client: mqtt.Client, topics: list[str], flags: Any, reason: Any, properties: Any) -> None:
+            if reason.is_failure:
+                self._post(Closed(number, f"{broker.host}:{broker.port} refuses us: {reason}"))
+                client.disconnect()
+                return
+            client.subscribe([(topic, 1) for topic in topics])
+
+        def on_subscribe(client: mqtt.Client, topics: list[str], mid: int, reasons: list[Any], properties: Any) -> None:
+            refused = [topic for topic, reason in zip(topics, reasons, strict=False) if reason.is_failure]
+            if refused:
+                self._post(Closed(number, f"{broker.host}:{broker.port} does not let us subscribe {', '.join(refused)}"))
+                client.disconnect()
+                return
+            self._post(Connected(number))
+
+        def on_message(client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
+            self._post(Message(number, message.topic, bytes(message.payload)))
+
+        client.on_connect, client.on_subscribe, client.on_message = on_connect, on_subscribe, on_message
+        return client
+
+    def publish(self, topic: str, payload: bytes, qos: int = 0) -> bool:
+        """False when the client would not take it (the connection is going down)."""
+        client = self._client
+        return client is not None and client.publish(topic, payload, qos=qos, retain=False).rc == mqtt.MQTT_ERR_SUCCESS
+
+    def close(self) -> None:
+        """DISCONNECT; the broker drops the will."""
+        self.connection += 1
+        client, self._client = self._client, None
+        if client is not None:
+            client.disconnect()

@@ -1,0 +1,209 @@
+"""The Sparkplug edge node: connect, wait for the host, be born, speak, die. One thread drives it by `tick` and `on_event`.
+
+Order of a session (Sparkplug 3.0, 5.4): will with a new bdSeq, CONNECT, subscribe NCMD and STATE at QoS 1, wait for the host's STATE online,
+NBIRTH with seq 0, DBIRTHs, then data. seq goes up by one over every message of the node and is given at the wire by this one writer.
+A host that goes offline ends the session by NDEATH before DISCONNECT, and the next broker is tried.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterable
+from enum import Enum
+
+from edge_agent.config import AgentConfig
+from edge_agent.contract import names
+from edge_agent.contract.clock import Clock
+from edge_agent.contract.payload import BadPayload, Value, decode, get_value
+from edge_agent.contract.topics import state_topic, topic
+from edge_agent.pipeline.catalogue import Catalogue, Metric
+from edge_agent.pipeline.columns import Columns
+from edge_agent.publisher import births, encode
+from edge_agent.publisher.link import Closed, Connected, Link, LinkEvent, Message
+
+REBIRTH_MIN_S = 1.0  # a storm of rebirth requests is answered once a second
+CONNECT_S = 15.0  # from CONNECT to SUBACK at most
+HOST_WAIT_S = 20.0  # with several brokers: this long for the host to show up on one
+BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 5.0
+
+
+class Phase(Enum):
+    DOWN = "down"
+    CONNECTING = "connecting"
+    WAITING = "waiting for the host"
+    BORN = "born"
+
+
+class EdgeNode:
+    """`health` gives the node's metrics, `is_stale` tells whether a device's source is away, `on_stored` gets the host's answers (epoch, n)."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        link: Link,
+        clock: Clock,
+        catalogue: Catalogue,
+        *,
+        next_bdseq: Callable[[], int],
+        health: Callable[[], list[tuple[Metric, Value]]],
+        is_stale: Callable[[str], bool],
+        devices: Iterable[str],
+    ) -> None:
+        self._config, self._link, self._clock, self._catalogue = config, link, clock, catalogue
+        self._next_bdseq, self._health, self._is_stale = next_bdseq, health, is_stale
+        self._devices = tuple(devices)
+        self.values = births.LastValues()
+        self.phase = Phase.DOWN
+        self.broker = 0
+        self.error = ""
+        self.answers: list[tuple[str, int]] = []
+        self.sessions = 0  # births because of a new connection, and because of a rebirth request
+        self._bdseq = 0
+        self._seq = 0
+        self._since_s = 0.0
+        self._next_try_s = 0.0
+        self._failures = 0
+        self._host_online = False
+        self._host_stamp = -1
+        self._rebirth = False
+        self._born_s = -1e9
+        self._alive: dict[str, int] = {}  # born devices -> number of metrics in their birth
+        self._topic_of: dict[str, str] = {device: topic(config.group, "DDATA", config.edge, device) for device in self._devices}
+
+    # --- driving -------------------------------------------------------------------------------------------------------------
+    def tick(self, now_s: float) -> bool:
+        """Moves on what is due; True when a new session was just born (everything unanswered is to be sent again)."""
+        if self.phase is Phase.DOWN and now_s >= self._next_try_s:
+            self._connect(now_s)
+        elif self.phase is Phase.CONNECTING and now_s - self._since_s > CONNECT_S:
+            self._down(now_s, f"{self._name()} does not answer")
+        elif self.phase is Phase.WAITING:
+            if self._host_online:
+                self._be_born(now_s)
+                return True
+            if len(self._config.brokers) > 1 and now_s - self._since_s > HOST_WAIT_S:
+                self._link.close()
+                self._down(now_s, f"host {self._config.host} is not online at {self._name()}")
+        elif self.phase is Phase.BORN and self._rebirth and now_s - self._born_s >= REBIRTH_MIN_S:
+            self._be_born(now_s)
+            return True
+        return False
+
+    def _name(self) -> str:
+        broker = self._config.brokers[self.broker]
+        return f"{broker.host}:{broker.port}"
+
+    def _connect(self, now_s: float) -> None:
+        config = self._config
+        self._bdseq = self._next_bdseq()
+        self.phase, self._since_s = Phase.CONNECTING, now_s
+        self._host_online, self._host_stamp = False, -1
+        commands = [topic(config.group, "NCMD", config.edge), state_topic(config.host)]
+        will = births.death(self._bdseq, self._clock.now_ms())
+        self._link.open(config.brokers[self.broker], topic(config.group, "NDEATH", config.edge), will, commands)
+
+    def _down(self, now_s: float, reason: str, *, walk: bool = True) -> None:
+        self.phase = Phase.DOWN
+        self.error = reason
+        self._alive.clear()
+        self._rebirth = False
+        pause = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0**self._failures)
+        self._next_try_s = now_s + pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        self._failures = min(self._failures + 1, 10)
+        if walk:
+            self.broker = (self.broker + 1) % len(self._config.brokers)
+
+    def on_event(self, event: LinkEvent, now_s: float) -> None:
+        if event.connection != self._link.connection or self.phase is Phase.DOWN:
+            return
+        if isinstance(event, Connected):
+            self.phase, self._since_s = Phase.WAITING, now_s
+        elif isinstance(event, Closed):
+            self._down(now_s, event.reason)
+        else:
+            self._message(event, now_s)
+
+    def _message(self, event: Message, now_s: float) -> None:
+        if event.topic == state_topic(self._config.host):
+            self._state(event.payload, now_s)
+            return
+        try:
+            command = decode(event.payload)
+        except BadPayload:
+            return
+        found: dict[str, Value] = {metric.name: get_value(metric) for metric in command.metrics if metric.name}
+        if found.get(names.REBIRTH) is True:
+            self._rebirth = True
+        epoch, up_to = found.get(names.STORED_EPOCH), found.get(names.STORED_UP_TO)
+        if isinstance(epoch, str) and isinstance(up_to, int):
+            self.answers.append((epoch, up_to))
+
+    def _state(self, raw: bytes, now_s: float) -> None:
+        """Host STATE; older stamps than the newest seen are ignored (tck-id-operational-behavior-edge-node-termination-host-offline-timestamp)."""
+        try:
+            state = json.loads(raw)
+            online, stamp = bool(state["online"]), int(state["timestamp"])
+        except (ValueError, KeyError, TypeError):
+            return
+        if stamp < self._host_stamp:
+            return
+        self._host_stamp = stamp
+        self._host_online = online
+        if not online and self.phase is Phase.BORN:
+            self.stop()
+            self._down(now_s, f"host {self._config.host} went offline")
+
+    def stop(self) -> None:
+        """NDEATH, then DISCONNECT (tck-id-payloads-ndeath-will-message-publisher-disconnect-mqtt311)."""
+        if self.phase is Phase.BORN:
+            self._link.publish(topic(self._config.group, "NDEATH", self._config.edge), births.death(self._bdseq, self._clock.now_ms()), qos=1)
+        self._link.close()
+        self.phase = Phase.DOWN
+
+    # --- speaking ------------------------------------------------------------------------------------------------------------
+    def _next_seq(self) -> int:
+        self._seq = (self._seq + 1) % 256
+        return self._seq
+
+    def _be_born(self, now_s: float) -> None:
+        config, now_ms = self._config, self._clock.now_ms()
+        self._rebirth = False
+        self._alive.clear()
+        self._seq = 0
+        self._born_s = now_s
+        self.sessions += 1
+        self.error = ""
+        self._failures = 0
+        self.phase = Phase.BORN
+        self._link.publish(topic(config.group, "NBIRTH", config.edge), births.node_birth(self._bdseq, now_ms, self._health()))
+        for device in self._devices:
+            self._device_birth(device)
+
+    def _device_birth(self, device: str) -> None:
+        metrics = self._catalogue.of_device(device)
+        data = births.device_birth(self._clock.now_ms(), self._next_seq(), metrics, self.values, self._is_stale(device))
+        self._link.publish(topic(self._config.group, "DBIRTH", self._config.edge, device), data)
+        self._alive[device] = len(metrics)
+
+    def device_death(self, device: str) -> None:
+        """The source of a born device is away and nothing of it waits to be sent."""
+        if self._alive.pop(device, None) is not None:
+            self._link.publish(topic(self._config.group, "DDEATH", self._config.edge, device), births.device_death(self._clock.now_ms(), self._next_seq()))
+
+    def is_alive(self, device: str) -> bool:
+        return device in self._alive
+
+    def send_record(self, device: str, columns: Columns, mark: str, *, historical: bool) -> int:
+        """One DDATA; a device not yet born in this session, or with metrics its birth did not name, is born first. Returns the bytes sent."""
+        if self._alive.get(device) != self._catalogue.count_of(device):
+            self._device_birth(device)
+        where = self._topic_of.get(device) or topic(self._config.group, "DDATA", self._config.edge, device)
+        data = encode.payload(self._clock.now_ms(), encode.metrics(columns, historical), self._next_seq(), mark)
+        self._link.publish(where, data)
+        return len(data)
+
+    def send_health(self) -> None:
+        self._link.publish(
+            topic(self._config.group, "NDATA", self._config.edge), births.node_data(self._clock.now_ms(), self._next_seq(), self._health())
+        )

@@ -1,0 +1,326 @@
+"""The one thread that stores and sends: drain -> pipeline -> one transaction -> acknowledge to the sources -> publish.
+
+Nothing reaches the wire before it is on disk, and no source is told "received" before that either. A disk that is full is waited for (the
+transaction was rolled back whole); a disk that fails is not trusted again: the thread ends with the error and the process must go down.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edge_agent.buffer.store import Buffer, Stored
+from edge_agent.config import AgentConfig
+from edge_agent.contract import names
+from edge_agent.contract.clock import Clock
+from edge_agent.contract.delivery import Mark
+from edge_agent.contract.names import GapCause
+from edge_agent.contract.payload import Value
+from edge_agent.events import Batch, Lost, Resumed, SourceEvent
+from edge_agent.health import NODE_METRICS, SOURCE_METRICS, Rates, SourceHealth, source_values
+from edge_agent.pipeline.catalogue import Metric
+from edge_agent.pipeline.pipeline import Pipeline, Record
+from edge_agent.pipeline.tags import TagPlan
+from edge_agent.publisher.delivery import Delivery
+from edge_agent.publisher.link import Link, LinkEvent
+from edge_agent.publisher.node import EdgeNode, Phase
+
+INTAKE_VALUES_MAX = 400_000  # values handed in and not yet stored; beyond it sources wait
+BEAT_MIN_S = 1.0
+DISK_FULL_RETRY_S = 1.0
+READ_RECORDS = 64
+IDLE_S = 0.05
+_STOP = object()
+
+
+@dataclass(slots=True)
+class _Unstored:
+    """A batch whose acknowledgement waits for its values to be durable."""
+
+    devices: Sequence[int]
+    until_ms: int
+    stored: Callable[[], object]
+
+
+class Intake:
+    """Where sources put events. `full` is the back-pressure: a source that sees it waits before it reads on."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._inside = 0
+
+    def put(self, event: SourceEvent | LinkEvent | object) -> None:
+        if isinstance(event, Batch):
+            with self._lock:
+                self._inside += len(event.columns)
+        self._queue.put(event)
+
+    def left(self, values: int) -> None:
+        with self._lock:
+            self._inside -= values
+
+    @property
+    def full(self) -> bool:
+        return self._inside > INTAKE_VALUES_MAX
+
+    def get(self, timeout_s: float) -> object | None:
+        try:
+            return self._queue.get(timeout=max(timeout_s, 0.0)) if timeout_s > 0 else self._queue.get_nowait()
+        except queue.Empty:
+            return None
+
+
+class Worker(threading.Thread):
+    """Owns pipeline, buffer and node. `failed` holds the error that ended it."""
+
+    def __init__(self, config: AgentConfig, plan: TagPlan, buffer: Buffer, clock: Clock, healths: dict[str, SourceHealth]) -> None:
+        super().__init__(name="edge-worker", daemon=True)
+        self.config, self.plan, self.buffer, self.clock, self.healths = config, plan, buffer, clock, healths
+        self.intake = Intake()
+        self.failed: BaseException | None = None
+        self.disk_full = False
+        self.buffer_full = False
+        self.counts = {"records": 0, "values": 0, "commits": 0}
+        delivery = config.delivery
+        self.pipeline = Pipeline(plan, buffer.catalogue, buffer.memories(), values_max=delivery.record_values_max, problem=self._problem)
+        self.delivery = Delivery(
+            buffer.answered_n,
+            buffer.last_n,
+            window_records=delivery.window_records,
+            window_bytes=delivery.window_kb * 1024,
+            retry_s=delivery.retry_s,
+        )
+        self._source_of = {spec.id: spec.source for spec in plan.devices}
+        self._rates = Rates()
+        self._node_metrics = [buffer.catalogue.metric("", name, datatype) for name, datatype in NODE_METRICS]
+        self._source_metrics = {
+            name: [buffer.catalogue.metric("", f"{names.SOURCE_PREFIX}{name}/{leaf}", datatype) for leaf, datatype in SOURCE_METRICS] for name in healths
+        }
+        self.node = EdgeNode(
+            config,
+            Link(f"gemba-{config.group}-{config.edge}", self.intake.put),
+            clock,
+            buffer.catalogue,
+            next_bdseq=buffer.next_bdseq,
+            health=self._health_values,
+            is_stale=self._is_stale,
+            devices=[spec.id for spec in plan.devices],
+        )
+        self._unstored: deque[_Unstored] = deque()
+        self._uncommitted: list[Record] = []
+        self._advanced: set[int] = set()
+        self._answered_n = buffer.answered_n
+        self._beat_plant_ms: dict[int, int] = {}
+        self._beat_real_s: dict[int, float] = {}
+        self._proved_s = 0.0
+        self._committed_s = 0.0
+        self._health_s = 0.0
+        self._full_checked_s = 0.0
+        self._everything_lost()
+
+    # --- start and stop ------------------------------------------------------------------------------------------------------
+    def _everything_lost(self) -> None:
+        """What happened while no agent ran is unknown; what was known before is the first thing a birth says."""
+        detail = "the edge agent was not running"
+        self.pipeline.lost(range(len(self.plan.devices)), GapCause.EDGE_DOWN, detail)
+        for device in self.pipeline.devices:
+            self.node.values.put(device.known())
+
+    def stop(self) -> None:
+        """Stores what is behind the watermarks, says good-bye and ends."""
+        self.intake.put(_STOP)
+
+    def run(self) -> None:
+        try:
+            while self._cycle():
+                pass
+            self.node.stop()
+        except BaseException as error:  # noqa: BLE001 - supervision boundary: whatever ends the worker must end the process, with its name
+            self.failed = error
+        finally:
+            self.buffer.close()
+
+    # --- one round -----------------------------------------------------------------------------------------------------------
+    def _cycle(self) -> bool:
+        go_on = self._collect()
+        now_s = time.monotonic()
+        self._note_answers(now_s)
+        if not self.disk_full:
+            self._beat(now_s)
+            self._uncommitted += self.pipeline.drain()
+        stored = self._commit(now_s)
+        self._send(stored, time.monotonic())
+        return go_on
+
+    def _collect(self) -> bool:
+        """Takes what came in during one commit interval. False after stop()."""
+        delivery = self.config.delivery
+        deadline = max(self._committed_s + delivery.commit_interval_s, time.monotonic())
+        more_to_send = self.node.phase is Phase.BORN and not self.delivery.is_live and self.delivery.has_room()
+        event = self.intake.get(0.0 if more_to_send else min(IDLE_S, delivery.prove_interval_s))
+        got_batch = False
+        while event is not None:
+            if event is _STOP:
+                return False
+            got_batch = got_batch or isinstance(event, Batch)
+            self._take(event)
+            wait_s = deadline - time.monotonic()
+            event = self.intake.get(wait_s if got_batch else 0.0)
+        return True
+
+    def _take(self, event: object) -> None:
+        if isinstance(event, Batch):
+            self.pipeline.push(event.columns, initial=event.initial, initial_ms=event.initial_ms, overflow=event.overflow)
+            self.intake.left(len(event.columns))
+            if event.stored is not None:
+                self._unstored.append(_Unstored(event.devices, event.arrived_ms, event.stored))
+            if event.until_ms is not None:
+                self.pipeline.advance(event.devices, event.until_ms)
+                self._advanced.update(event.devices)
+        elif isinstance(event, Lost):
+            self.pipeline.lost(event.devices, event.cause, event.detail)
+            for waiting in [w for w in self._unstored if set(w.devices) & set(event.devices)]:
+                self._unstored.remove(waiting)
+        elif isinstance(event, Resumed):
+            self.pipeline.resume(event.devices, event.at_ms)
+        else:
+            self.node.on_event(event, time.monotonic())  # type: ignore[arg-type]
+
+    def _beat(self, now_s: float) -> None:
+        """watched_until is due every heartbeat_s plant seconds, but never more often than once a real second."""
+        plant_ms = self.clock.now_ms()
+        every_ms = self.config.delivery.heartbeat_s * 1000.0
+        due = [
+            index
+            for index in self._advanced
+            if plant_ms - self._beat_plant_ms.get(index, 0) >= every_ms and now_s - self._beat_real_s.get(index, -BEAT_MIN_S) >= BEAT_MIN_S
+        ]
+        for index in due:
+            self._beat_plant_ms[index], self._beat_real_s[index] = plant_ms, now_s
+        self.pipeline.beat(due)
+
+    def _commit(self, now_s: float) -> list[Stored]:
+        """One transaction if there is something worth a disk flush."""
+        proving = bool(self._advanced) and now_s - self._proved_s >= self.config.delivery.prove_interval_s
+        if not self._uncommitted and not proving and self._answered_n - self.buffer.answered_n < 1:
+            return []
+        if self.disk_full and now_s - self._committed_s < DISK_FULL_RETRY_S:
+            return []
+        self._committed_s = now_s
+        devices = self.pipeline.devices
+        memories = [(device.spec.id, device.memory) for device in devices if device.changed]
+        proven = [(devices[index].spec.id, devices[index].memory.proven_ms) for index in self._advanced]
+        records = [(devices[record.device].spec.id, record.columns) for record in self._uncommitted]
+        try:
+            stored = self.buffer.commit(records, memories, proven, self._answered_n)
+        except sqlite3.OperationalError as error:
+            if "full" not in str(error):
+                raise
+            self.disk_full = True
+            return []
+        self.disk_full = False
+        self._uncommitted = []
+        self._advanced.clear()
+        self._proved_s = now_s
+        for device in devices:
+            device.changed = False
+        self.counts["commits"] += 1
+        self.counts["records"] += len(stored)
+        for record in stored:
+            self.counts["values"] += len(record.columns)
+            self.node.values.put(record.columns)
+        self._acknowledge()
+        self._bound(now_s)
+        return stored
+
+    def _acknowledge(self) -> None:
+        """Tells sources what is durable: everything that had arrived by a device's proven moment."""
+        devices = self.pipeline.devices
+        while self._unstored:
+            first = self._unstored[0]
+            if any(devices[index].memory.proven_ms < first.until_ms for index in first.devices):
+                return
+            first.stored()
+            self._unstored.popleft()
+
+    def _bound(self, now_s: float) -> None:
+        if now_s - self._full_checked_s > 1.0:
+            self._full_checked_s = now_s
+            self.buffer_full = not self.buffer.make_room()
+
+    # --- sending -------------------------------------------------------------------------------------------------------------
+    def _note_answers(self, now_s: float) -> None:
+        for epoch, n in self.node.answers:
+            if epoch == self.buffer.epoch and self.delivery.answer(n, now_s):
+                self._answered_n = self.delivery.answered_n
+        self.node.answers.clear()
+
+    def _send(self, stored: list[Stored], now_s: float) -> None:
+        node, delivery = self.node, self.delivery
+        was_live = delivery.is_live
+        delivery.last_n = self.buffer.last_n
+        if node.tick(now_s):
+            delivery.session(now_s)
+            was_live = False
+            self._health_s = now_s
+        if node.phase is not Phase.BORN:
+            return
+        delivery.check_stall(now_s)
+        was_live = was_live and delivery.cursor + len(stored) == delivery.last_n
+        for record in stored:
+            mark = str(Mark(self.buffer.epoch, record.n))
+            if was_live and delivery.has_room():
+                delivery.sent(record.n, node.send_record(record.device, record.columns, mark, historical=False), now_s)
+            else:
+                was_live = False
+                if delivery.may_send_beside(len(record.columns) * 24 + 64):
+                    node.send_record(record.device, record.columns, mark, historical=False)
+        if not was_live:
+            self._send_backlog(now_s)
+        self._device_deaths()
+        if now_s - self._health_s >= self.config.delivery.health_s:
+            self._health_s = now_s
+            node.send_health()
+
+    def _send_backlog(self, now_s: float) -> None:
+        """Some unanswered records, in order, as historical."""
+        delivery = self.delivery
+        if delivery.is_live or not delivery.has_room():
+            return
+        for record in self.buffer.read(delivery.cursor, READ_RECORDS):
+            mark = str(Mark(self.buffer.epoch, record.n))
+            delivery.sent(record.n, self.node.send_record(record.device, record.columns, mark, historical=True), now_s)
+            if not delivery.has_room():
+                return
+
+    def _device_deaths(self) -> None:
+        if not self.delivery.is_live:
+            return
+        for health in self.healths.values():
+            if health.status in ("lost", "misconfigured"):
+                for device in health.devices:
+                    self.node.device_death(device)
+
+    # --- health --------------------------------------------------------------------------------------------------------------
+    def _is_stale(self, device: str) -> bool:
+        health = self.healths.get(self._source_of.get(device, ""))
+        return health is None or health.status != "connected"
+
+    def _problem(self, device: str, en: str, zh: str) -> None:
+        self.healths[self._source_of[device]].notes[device] = (en, zh)
+
+    def _health_values(self) -> list[tuple[Metric, Value]]:
+        buffer, now_s = self.buffer, time.monotonic()
+        size = buffer.size_bytes()
+        node: tuple[Value, ...] = (buffer.epoch, buffer.last_n, buffer.waiting, size, round(size / buffer.max_bytes, 4))
+        out: list[tuple[Metric, Value]] = list(zip(self._node_metrics, node, strict=True))
+        for name, health in self.healths.items():
+            out += zip(self._source_metrics[name], source_values(health, self._rates.of(health, now_s)), strict=True)
+        return out
+
