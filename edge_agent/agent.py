@@ -12,6 +12,7 @@ import random
 import sqlite3
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from edge_agent.config import AgentConfig
 from edge_agent.contract.clock import Clock
@@ -29,7 +30,9 @@ WATCH_S = 0.2
 class Agent:
     """Built by `app.build_agent`. `run` ends when `stop` was called; it raises when the worker failed."""
 
-    def __init__(self, config: AgentConfig, clock: Clock, sources: Sequence[Source], worker: Worker, log: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, config: AgentConfig, clock: Clock, sources: Sequence[Source], worker: Worker, log: Callable[[str], None] | None = None
+    ) -> None:
         self.config, self.clock, self.sources, self.worker = config, clock, sources, worker
         self._log = log or (lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201 - the agent's log is its error stream
         self._stop = asyncio.Event()
@@ -43,10 +46,8 @@ class Agent:
         tasks = [asyncio.create_task(self._supervise(source, sink), name=f"source {source.name}") for source in self.sources]
         try:
             while not self._stop.is_set() and self.worker.is_alive():
-                try:
+                with suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), WATCH_S)
-                except asyncio.TimeoutError:
-                    pass
         finally:
             for task in tasks:
                 task.cancel()
@@ -64,7 +65,9 @@ class Agent:
                 "What was stored is safe. Check the disk, then start the agent again.",
                 "已存数据安全。请检查磁盘后重新启动。",
             )
-        return EdgeError(f"The worker ended: {error!r}.", f"工作线程异常结束:{error!r}。", "Start the agent again and report this.", "请重新启动并反馈此问题。")
+        return EdgeError(
+            f"The worker ended: {error!r}.", f"工作线程异常结束:{error!r}。", "Start the agent again and report this.", "请重新启动并反馈此问题。"
+        )
 
     async def _supervise(self, source: Source, sink: Sink) -> None:
         failures = 0
@@ -82,7 +85,9 @@ class Agent:
             await asyncio.sleep(self._pause_s(failures, source))
 
     def _failed(self, source: Source, sink: Sink, error: Exception, failures: int) -> None:
-        known = error if isinstance(error, EdgeError) else EdgeError(f"Unexpected {error!r}.", f"意外错误 {error!r}。", "Please report this.", "请反馈。")
+        known = (
+            error if isinstance(error, EdgeError) else EdgeError(f"Unexpected {error!r}.", f"意外错误 {error!r}。", "Please report this.", "请反馈。")
+        )
         health = source.health
         if failures == 1 or health.error != known.text():
             self._log(f"source {source.name}: {known.text()}")

@@ -27,7 +27,11 @@ def check_config(path: Path | None, lang: str) -> int:
         say(f"{len(problems)} problem(s)." if lang == "en" else f"共 {len(problems)} 处问题。")
         return 1
     devices = sum(len(source.devices) for source in config.sources.values())
-    say(f"{path} is good: {len(config.sources)} source(s), {devices} device(s)." if lang == "en" else f"{path} 正确:{len(config.sources)} 个数据源,{devices} 台设备。")
+    say(
+        f"{path} is good: {len(config.sources)} source(s), {devices} device(s)."
+        if lang == "en"
+        else f"{path} 正确:{len(config.sources)} 个数据源,{devices} 台设备。"
+    )
     return 0
 
 
@@ -36,7 +40,10 @@ def _chosen(config: AgentConfig, clock: Clock, name: str | None) -> list[Source]
     chosen = [source for source in sources if name in (None, source.name)]
     if not chosen:
         raise ConfigInvalid(
-            f"There is no source {name!r} in the config.", f"配置中没有数据源 {name!r}。", f"It has {', '.join(config.sources)}.", f"现有:{'、'.join(config.sources)}。"
+            f"There is no source {name!r} in the config.",
+            f"配置中没有数据源 {name!r}。",
+            f"It has {', '.join(config.sources)}.",
+            f"现有:{'、'.join(config.sources)}。",
         )
     return chosen
 

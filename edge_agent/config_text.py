@@ -21,7 +21,7 @@ from edge_agent.config import AgentConfig, BrokerConfig, BufferConfig, DeliveryC
 from edge_agent.errors import ConfigInvalid
 from edge_agent.sources.registry import resolve_devices
 
-_PATHS = {"path", "password_file", "ca_file", "cert_file", "key_file", "pki_dir"}
+_PATHS = {"path", "password_file", "credentials_file", "ca_file", "cert_file", "key_file", "pki_dir"}
 _ZH = {
     "missing": "缺少此项",
     "extra_forbidden": "没有这个配置项",
@@ -79,7 +79,9 @@ def check(path: Path) -> tuple[AgentConfig | None, list[Problem]]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        return None, [Problem(0, "", f"{error}; write a config with `sample-config > {path.name}`", f"{error};可用 `sample-config > {path.name}` 生成")]
+        return None, [
+            Problem(0, "", f"{error}; write a config with `sample-config > {path.name}`", f"{error};可用 `sample-config > {path.name}` 生成")
+        ]
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -181,14 +183,22 @@ def _hint(kind: str, path: Sequence[str]) -> tuple[str, str]:
         return "; add it", ",请补充"
     if kind == "extra_forbidden":
         near = _nearest(path[-1])
-        return (f"; did you mean {near}?", f",是否想写 {near}?") if near else ("; remove it (`sample-config` lists every key)", ",请删除(`sample-config` 列出所有项)")
+        return (
+            (f"; did you mean {near}?", f",是否想写 {near}?")
+            if near
+            else ("; remove it (`sample-config` lists every key)", ",请删除(`sample-config` 列出所有项)")
+        )
     return "; see `sample-config`", ",参见 `sample-config`"
 
 
 def _nearest(key: str) -> str | None:
     import difflib
 
-    known = {name for model in (AgentConfig, BrokerConfig, BufferConfig, DeliveryConfig, DeviceConfig, MetricConfig, ModbusConfig, OpcUaConfig) for name in model.model_fields}
+    known = {
+        name
+        for model in (AgentConfig, BrokerConfig, BufferConfig, DeliveryConfig, DeviceConfig, MetricConfig, ModbusConfig, OpcUaConfig)
+        for name in model.model_fields
+    }
     found = difflib.get_close_matches(key, known, 1, 0.75)
     return found[0] if found else None
 
@@ -197,7 +207,7 @@ def _beyond_the_model(config: AgentConfig, lines: _Lines) -> list[Problem]:
     """Files that must be there, meter models, metrics that exist."""
     out: list[Problem] = []
     for index, broker in enumerate(config.brokers):
-        for key in ("password_file", "ca_file", "cert_file", "key_file"):
+        for key in ("password_file", "credentials_file", "ca_file", "cert_file", "key_file"):
             file = getattr(broker, key)
             if file is not None and not file.is_file():
                 out.append(_missing_file(lines, ("brokers", str(index), key), file))
@@ -229,9 +239,17 @@ def sample(lang: str = "en") -> str:
     parts += ["", "[[brokers]]", *_fields(BrokerConfig, lang, {})]
     parts += ["", "[buffer]", *_fields(BufferConfig, lang, {})]
     parts += ["", "[delivery]", *_fields(DeliveryConfig, lang, {})]
-    parts += ["", "[sources.PLC-L1]", *_fields(OpcUaConfig, lang, {"type": '"opcua"', "url": '"opc.tcp://192.0.2.10:4840"', "trust": '"first_use"'}, skip={"devices"})]
+    parts += [
+        "",
+        "[sources.PLC-L1]",
+        *_fields(OpcUaConfig, lang, {"type": '"opcua"', "url": '"opc.tcp://192.0.2.10:4840"', "trust": '"first_use"'}, skip={"devices"}),
+    ]
     machine = {"kind": '"machine"', "namespace": '"urn:example:plc"', "node_prefix": '"SAW-01."'}
-    parts += ["", "[sources.PLC-L1.devices.SAW-01]", *_fields(DeviceConfig, lang, machine, skip={"metrics", "unit", "model", "word_order", "only", "rated_power_w"})]
+    parts += [
+        "",
+        "[sources.PLC-L1.devices.SAW-01]",
+        *_fields(DeviceConfig, lang, machine, skip={"metrics", "unit", "model", "word_order", "only", "rated_power_w"}),
+    ]
     parts += ["", "[sources.PLC-L1.devices.SAW-01.metrics]", *_metric_help(lang)]
     parts += [
         'state = { node = "s=State", states = "packml" }',
@@ -243,7 +261,11 @@ def sample(lang: str = "en") -> str:
     ]
     parts += ["", "[sources.METERS]", *_fields(ModbusConfig, lang, {"type": '"modbus"', "host": '"192.0.2.20"'}, skip={"devices"})]
     meter = {"kind": '"meter"', "unit": "1", "model": '"eastron_sdm630"', "rated_power_w": "30000"}
-    parts += ["", "[sources.METERS.devices.M-SAW-01]", *_fields(DeviceConfig, lang, meter, skip={"metrics", "namespace", "node_prefix", "min_cycle_s"})]
+    parts += [
+        "",
+        "[sources.METERS.devices.M-SAW-01]",
+        *_fields(DeviceConfig, lang, meter, skip={"metrics", "namespace", "node_prefix", "min_cycle_s"}),
+    ]
     return "\n".join(parts) + "\n"
 
 

@@ -100,7 +100,8 @@ class Worker(threading.Thread):
         self._rates = Rates()
         self._node_metrics = [buffer.catalogue.metric("", name, datatype) for name, datatype in NODE_METRICS]
         self._source_metrics = {
-            name: [buffer.catalogue.metric("", f"{names.SOURCE_PREFIX}{name}/{leaf}", datatype) for leaf, datatype in SOURCE_METRICS] for name in healths
+            name: [buffer.catalogue.metric("", f"{names.SOURCE_PREFIX}{name}/{leaf}", datatype) for leaf, datatype in SOURCE_METRICS]
+            for name in healths
         }
         self.node = EdgeNode(
             config,
@@ -323,4 +324,3 @@ class Worker(threading.Thread):
         for name, health in self.healths.items():
             out += zip(self._source_metrics[name], source_values(health, self._rates.of(health, now_s)), strict=True)
         return out
-

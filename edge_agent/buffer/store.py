@@ -29,9 +29,11 @@ from edge_agent.pipeline.device import Memory
 
 _SCHEMA = """
 create table if not exists meta(key text primary key, value) without rowid;
-create table if not exists metric(alias integer primary key, device text not null, name text not null, datatype integer not null, unique(device, name));
+create table if not exists metric(
+  alias integer primary key, device text not null, name text not null, datatype integer not null, unique(device, name));
 create table if not exists device(id text primary key, proven_ms integer not null, memory text not null) without rowid;
-create table if not exists record(n integer primary key, device text not null, count integer not null, thinned integer not null default 0, body blob not null);
+create table if not exists record(
+  n integer primary key, device text not null, count integer not null, thinned integer not null default 0, body blob not null);
 """
 _THIN_BATCH = 64
 
@@ -60,7 +62,9 @@ class Buffer:
         self.thinned_values = int(self._meta("thinned_values", 0))
         self._thinned_to = int(self._meta("thinned_to", 0))
         self._db.commit()
-        self.catalogue = Catalogue(Metric(a, d, n, DataType(t)) for a, d, n, t in self._db.execute("select alias, device, name, datatype from metric"))
+        self.catalogue = Catalogue(
+            Metric(a, d, n, DataType(t)) for a, d, n, t in self._db.execute("select alias, device, name, datatype from metric")
+        )
 
     # --- opening -------------------------------------------------------------------------------------------------------------
     def _open(self) -> sqlite3.Connection:
@@ -70,10 +74,16 @@ class Buffer:
         except sqlite3.OperationalError as error:
             if "locked" in str(error) or "busy" in str(error):
                 raise BufferLocked(
-                    f"The buffer {self.path} is in use by another agent.", f"缓冲文件 {self.path} 正被另一个网关进程使用。", "Stop that one first.", "请先停止它。"
+                    f"The buffer {self.path} is in use by another agent.",
+                    f"缓冲文件 {self.path} 正被另一个网关进程使用。",
+                    "Stop that one first.",
+                    "请先停止它。",
                 ) from error
             raise BufferUnusable(
-                f"The buffer {self.path} cannot be opened: {error}.", f"无法打开缓冲文件 {self.path}:{error}。", "Check the folder's rights and free space.", "请检查目录权限和剩余空间。"
+                f"The buffer {self.path} cannot be opened: {error}.",
+                f"无法打开缓冲文件 {self.path}:{error}。",
+                "Check the folder's rights and free space.",
+                "请检查目录权限和剩余空间。",
             ) from error
         except sqlite3.DatabaseError:
             self._put_aside()
@@ -151,8 +161,14 @@ class Buffer:
         db.execute("begin immediate")
         try:
             db.executemany("insert into metric values(?, ?, ?, ?)", [(m.alias, m.device, m.name, int(m.datatype)) for m in new_metrics])
-            db.executemany("insert into record(n, device, count, body) values(?, ?, ?, ?)", [(s.n, s.device, len(s.columns), blob.pack(s.columns)) for s in stored])
-            db.executemany("insert or replace into device values(?, ?, ?)", [(d, m.proven_ms, json.dumps(m.to_json(), separators=(",", ":"))) for d, m in memories])
+            db.executemany(
+                "insert into record(n, device, count, body) values(?, ?, ?, ?)",
+                [(s.n, s.device, len(s.columns), blob.pack(s.columns)) for s in stored],
+            )
+            db.executemany(
+                "insert or replace into device values(?, ?, ?)",
+                [(d, m.proven_ms, json.dumps(m.to_json(), separators=(",", ":"))) for d, m in memories],
+            )
             db.executemany("update device set proven_ms = ? where id = ?", [(ms, device) for device, ms in proven])
             if stored:
                 self._set_meta("last_n", stored[-1].n)

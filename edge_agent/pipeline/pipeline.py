@@ -15,9 +15,9 @@ import numpy.typing as npt
 from edge_agent.contract.names import GapCause
 from edge_agent.contract.payload import DataType
 from edge_agent.pipeline.catalogue import Catalogue
-from edge_agent.pipeline.columns import DOUBLE, NULL, Columns, Flags, as_double, joined, value_of
+from edge_agent.pipeline.columns import DOUBLE, NULL, REAL_KINDS, Columns, Flags, as_double, joined, value_of
 from edge_agent.pipeline.device import P_SAMPLE, Device, Memory, Row
-from edge_agent.pipeline.tags import TagPlan
+from edge_agent.pipeline.tags import Tag, TagPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ class Pipeline:
         self._any_scaled = bool(self._scaled.any())
         self._expected = np.zeros(count, np.uint8)  # raw kind that may go the vectorised way; 0: not yet known, or never
         self._alias = np.zeros(count, np.uint32)
+        self._wire_kind = np.zeros(count, np.uint8)
         self._plain = [tag.is_plain for tag in plan.tags]
 
     # --- in ------------------------------------------------------------------------------------------------------------------
@@ -101,14 +102,13 @@ class Pipeline:
             self._push_fast(raw.take(fast), devices[fast])
 
     def _push_fast(self, raw: Columns, devices: npt.NDArray[np.int32]) -> None:
-        bits, kinds = raw.bits, raw.kinds
+        bits = raw.bits
         if self._any_scaled:
             scaled = self._scaled[raw.ids]
             if scaled.any():
-                number = as_double(bits, kinds) * self._scale[raw.ids] + self._offset[raw.ids]
+                number = as_double(bits, raw.kinds) * self._scale[raw.ids] + self._offset[raw.ids]
                 bits = np.where(scaled, number.view(np.uint64), bits)
-                kinds = np.where(scaled, np.uint8(DOUBLE), kinds)
-        self._waiting.append(_Waiting(Columns(self._alias[raw.ids], raw.t_ms, bits, kinds), devices))
+        self._waiting.append(_Waiting(Columns(self._alias[raw.ids], raw.t_ms, bits, self._wire_kind[raw.ids]), devices))
 
     def _push_slow(self, raw: Columns, row: int, overflow: bool) -> None:
         tag = self.plan.tags[int(raw.ids[row])]
@@ -117,11 +117,20 @@ class Pipeline:
         device = self.devices[tag.device]
         device.put(int(raw.t_ms[row]), tag, kind & ~NULL, value, overflow)
         if self._plain[tag.number] and value is not None and not isinstance(value, str) and not self._expected[tag.number]:
-            wire = DataType(DOUBLE if self._scaled[tag.number] else kind)
-            metric = self.catalogue.metric(device.spec.id, tag.key, wire)
-            if metric.datatype == wire:
-                self._alias[tag.number] = metric.alias
-                self._expected[tag.number] = kind
+            self._learn(tag, device.spec.id, kind)
+
+    def _learn(self, tag: Tag, device: str, kind: int) -> None:
+        """From its first value on a plain sample of this kind goes the vectorised way, if it fits the type its metric was born with."""
+        number = tag.number
+        metric = self.catalogue.metric(device, tag.key, DataType(DOUBLE if self._scaled[number] else kind))
+        wire = int(metric.datatype)
+        if wire != kind and wire in REAL_KINDS and kind not in REAL_KINDS:
+            self._scaled[number] = self._any_scaled = True  # whole numbers for a metric born real
+        elif wire != kind and not (wire in REAL_KINDS and kind in REAL_KINDS) and not self._scaled[number]:
+            return
+        self._alias[number] = metric.alias
+        self._wire_kind[number] = wire
+        self._expected[number] = kind
 
     def lost(self, devices: Iterable[int], cause: GapCause, detail: str = "") -> None:
         for index in devices:

@@ -101,7 +101,9 @@ def _width(number: int) -> int:
     return max(1, (number.bit_length() + 6) // 7)
 
 
-def _put_varints(table: npt.NDArray[np.uint8], keep: npt.NDArray[np.bool_], at: int, width: int, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
+def _put_varints(
+    table: npt.NDArray[np.uint8], keep: npt.NDArray[np.bool_], at: int, width: int, numbers: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.uint8]:
     """Varints of `numbers` in the columns at..at+width; returns each row's length."""
     if int(numbers.min()) >> (7 * (width - 1)) or width == 1:  # all equally long
         for j in range(width):
@@ -165,4 +167,3 @@ def value_metric(message: Payload, alias: int | None, name: str | None, datatype
         metric.alias = alias
     set_value(metric, datatype, value)
     return metric
-

@@ -15,7 +15,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge_agent.config import BrokerConfig, read_secret
+from edge_agent.config import BrokerConfig, Endpoint, endpoint_of
 
 CONNECT_TIMEOUT_S = 5.0
 
@@ -58,14 +58,17 @@ class Link:
 
     def _serve(self, number: int, broker: BrokerConfig, will_topic: str, will: bytes, subscribe: list[str]) -> None:
         reason = "connection closed"
+        where = f"{broker.host}:{broker.port}"
         try:
-            client = self._make(number, broker)
+            endpoint = endpoint_of(broker)
+            where = f"{endpoint.host}:{endpoint.port}"
+            client = self._make(number, broker, endpoint, where)
             client.will_set(will_topic, will, qos=1, retain=False)
             client.user_data_set(subscribe)
             if number != self.connection:
                 return
             self._client = client
-            client.connect(broker.host, broker.port, keepalive=broker.keepalive_s)
+            client.connect(endpoint.host, endpoint.port, keepalive=broker.keepalive_s)
             sock = client.socket()
             if isinstance(sock, socket.socket):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -73,16 +76,16 @@ class Link:
             if code:
                 reason = mqtt.error_string(code)
         except (OSError, ValueError, ssl.SSLError) as error:
-            reason = f"{broker.host}:{broker.port}: {error}"
+            reason = f"{where}: {error}"
         self._post(Closed(number, reason))
 
-    def _make(self, number: int, broker: BrokerConfig) -> mqtt.Client:
+    def _make(self, number: int, broker: BrokerConfig, endpoint: Endpoint, where: str) -> mqtt.Client:
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=self._client_id, clean_session=True, protocol=mqtt.MQTTv311, reconnect_on_failure=False
         )
         client.connect_timeout = CONNECT_TIMEOUT_S
-        if broker.user is not None:
-            client.username_pw_set(broker.user, read_secret(broker.password_file))
+        if endpoint.user is not None:
+            client.username_pw_set(endpoint.user, endpoint.password)
         if broker.ca_file is not None or broker.cert_file is not None:
             client.tls_set(
                 ca_certs=str(broker.ca_file) if broker.ca_file else None,
@@ -92,7 +95,7 @@ class Link:
 
         def on_connect(client: mqtt.Client, topics: list[str], flags: Any, reason: Any, properties: Any) -> None:
             if reason.is_failure:
-                self._post(Closed(number, f"{broker.host}:{broker.port} refuses us: {reason}"))
+                self._post(Closed(number, f"{where} refuses us: {reason}"))
                 client.disconnect()
                 return
             client.subscribe([(topic, 1) for topic in topics])
@@ -100,7 +103,7 @@ class Link:
         def on_subscribe(client: mqtt.Client, topics: list[str], mid: int, reasons: list[Any], properties: Any) -> None:
             refused = [topic for topic, reason in zip(topics, reasons, strict=False) if reason.is_failure]
             if refused:
-                self._post(Closed(number, f"{broker.host}:{broker.port} does not let us subscribe {', '.join(refused)}"))
+                self._post(Closed(number, f"{where} does not let us subscribe {', '.join(refused)}"))
                 client.disconnect()
                 return
             self._post(Connected(number))

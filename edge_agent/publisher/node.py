@@ -189,7 +189,9 @@ class EdgeNode:
     def device_death(self, device: str) -> None:
         """The source of a born device is away and nothing of it waits to be sent."""
         if self._alive.pop(device, None) is not None:
-            self._link.publish(topic(self._config.group, "DDEATH", self._config.edge, device), births.device_death(self._clock.now_ms(), self._next_seq()))
+            self._link.publish(
+                topic(self._config.group, "DDEATH", self._config.edge, device), births.device_death(self._clock.now_ms(), self._next_seq())
+            )
 
     def is_alive(self, device: str) -> bool:
         return device in self._alive

@@ -67,10 +67,15 @@ def metrics_of(device_id: str, device: DeviceConfig) -> dict[str, MetricConfig]:
     for key, raw in merged.items():
         if raw.get("register") is None:
             raise ConfigInvalid(
-                f"Device {device_id}, metric {key}: register is missing.", f"设备 {device_id},{key}:缺少 register。", "Write its zero-based address.", "请写从 0 起的地址。"
+                f"Device {device_id}, metric {key}: register is missing.",
+                f"设备 {device_id},{key}:缺少 register。",
+                "Write its zero-based address.",
+                "请写从 0 起的地址。",
             )
         try:
             out[key] = MetricConfig.model_validate(raw)
         except ValidationError as error:
-            raise ConfigInvalid(f"Device {device_id}, metric {key}: {error.errors()[0]['msg']}.", f"设备 {device_id},{key}:{error.errors()[0]['msg']}。") from error
+            raise ConfigInvalid(
+                f"Device {device_id}, metric {key}: {error.errors()[0]['msg']}.", f"设备 {device_id},{key}:{error.errors()[0]['msg']}。"
+            ) from error
     return out

@@ -76,9 +76,7 @@ class ModbusSource:
             self._kinds[number] = codec.KINDS[kind]
             self._words[number] = f"{device_id}.{key} ({metric.table} {metric.register_})"
         for period_ms, fields in by_period.items():
-            requests = plan(
-                fields, max_words=self.config.max_words, max_hole=self.config.max_hole, one_per_field=self.config.one_request_per_field
-            )
+            requests = plan(fields, max_words=self.config.max_words, max_hole=self.config.max_hole, one_per_field=self.config.one_request_per_field)
             meter.polls.append(_Poll(period_ms, requests))
         return meter
 

@@ -65,7 +65,7 @@ class ModbusTcp:
             return
         try:
             self._streams = await asyncio.wait_for(asyncio.open_connection(self._host, self._port), self._timeout_s)
-        except (OSError, asyncio.TimeoutError) as error:
+        except (TimeoutError, OSError) as error:
             words = str(error) or "time-out"
             raise SourceLost(
                 f"The Modbus device {self._host}:{self._port} cannot be reached: {words}.",
@@ -93,11 +93,14 @@ class ModbusTcp:
         writer.write(self._framer.buildFrame(message))
         try:
             reply = await asyncio.wait_for(self._reply(reader, unit, message), self._timeout_s)
-        except (OSError, asyncio.TimeoutError, asyncio.IncompleteReadError) as error:
+        except (TimeoutError, OSError, asyncio.IncompleteReadError) as error:
             await self.close()
             words = {asyncio.TimeoutError: "no answer in time", asyncio.IncompleteReadError: "the connection was closed"}.get(type(error), str(error))
             raise NoAnswer(
-                f"{self._host}:{self._port} unit {unit}: {words}.", f"{self._host}:{self._port} 从站 {unit}:{words}。", "Check unit id and cabling.", "请检查站号和接线。"
+                f"{self._host}:{self._port} unit {unit}: {words}.",
+                f"{self._host}:{self._port} 从站 {unit}:{words}。",
+                "Check unit id and cabling.",
+                "请检查站号和接线。",
             ) from error
         if isinstance(reply, ExceptionResponse):
             raise DeviceError(reply.exception_code)
@@ -121,4 +124,9 @@ class ModbusTcp:
 
     async def _mismatch(self, words: str, unit: int) -> None:
         await self.close()
-        raise NoAnswer(f"{self._host}:{self._port} unit {unit} sent {words}.", f"{self._host}:{self._port} 从站 {unit} 应答不匹配。", "Connecting anew.", "正在重连。")
+        raise NoAnswer(
+            f"{self._host}:{self._port} unit {unit} sent {words}.",
+            f"{self._host}:{self._port} 从站 {unit} 应答不匹配。",
+            "Connecting anew.",
+            "正在重连。",
+        )

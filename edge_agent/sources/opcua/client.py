@@ -112,7 +112,7 @@ class Connection:
         """Waits for a publish response and decodes it. Raises SourceLost on silence, fault or a broken transport."""
         try:
             data = await asyncio.wait_for(asyncio.shield(future), timeout_s)
-        except asyncio.TimeoutError as error:
+        except TimeoutError as error:
             raise SourceLost(
                 f"The server has been silent for {timeout_s:.1f} s.", f"服务器 {timeout_s:.1f} 秒无应答。", "Connecting anew.", "正在重连。"
             ) from error
@@ -157,7 +157,10 @@ def _password(config: OpcUaConfig) -> str:
         return read_secret(config.password_file) or ""
     except OSError as error:
         raise SourceMisconfigured(
-            f"The password file cannot be read: {error}.", f"无法读取密码文件:{error}。", "Create it, or correct password_file.", "请创建该文件或修改 password_file。"
+            f"The password file cannot be read: {error}.",
+            f"无法读取密码文件:{error}。",
+            "Create it, or correct password_file.",
+            "请创建该文件或修改 password_file。",
         ) from error
 
 
@@ -184,7 +187,10 @@ def _lost(error: BaseException, where: str = "") -> SourceLost:
     words = str(error) or type(error).__name__
     at = f" at {where}" if where else ""
     return SourceLost(
-        f"The OPC UA server{at} cannot be reached: {words}.", f"无法连接 OPC UA 服务器{at}:{words}。", "Check address, cable and server.", "请检查地址、网线和服务器。"
+        f"The OPC UA server{at} cannot be reached: {words}.",
+        f"无法连接 OPC UA 服务器{at}:{words}。",
+        "Check address, cable and server.",
+        "请检查地址、网线和服务器。",
     )
 
 
@@ -234,7 +240,10 @@ def node_id(text: str, default_namespace: str | None, prefix: str, namespaces: S
             return ua.NodeId(bytes.fromhex(identifier), index)
     except ValueError as error:
         raise SourceMisconfigured(
-            f"{text} is no node id: {error}.", f"{text} 不是有效节点号:{error}。", "Write i=<number>, g=<uuid> or b=<hex>.", "请写 i=数字、g=UUID 或 b=十六进制。"
+            f"{text} is no node id: {error}.",
+            f"{text} 不是有效节点号:{error}。",
+            "Write i=<number>, g=<uuid> or b=<hex>.",
+            "请写 i=数字、g=UUID 或 b=十六进制。",
         ) from error
     return ua.NodeId(identifier, index)
 
@@ -244,7 +253,12 @@ def _decode_slowly(raw: bytes, data: Any) -> decode.Response:
     (type_id,) = struct.unpack_from("<H", raw, 2)
     if type_id == _FAULT:
         (code,) = struct.unpack_from("<I", raw, 16)
-        raise SourceLost(f"The server ended publishing: {ua.StatusCode(code).name}.", f"服务器终止发布:{ua.StatusCode(code).name}。", "Connecting anew.", "正在重连。")
+        raise SourceLost(
+            f"The server ended publishing: {ua.StatusCode(code).name}.",
+            f"服务器终止发布:{ua.StatusCode(code).name}。",
+            "Connecting anew.",
+            "正在重连。",
+        )
     try:
         response = struct_from_binary(ua.PublishResponse, data.copy())
         response.ResponseHeader.ServiceResult.check()

@@ -156,7 +156,12 @@ class Layouts:
         code, kind = _SCALARS[sig >> 8]
         value_size = struct.calcsize(code)
         shape = np.dtype(
-            {"names": ["h", "s", "v", "t"], "formats": ["<u4", "<u2", f"<{_NUMPY[code]}", "<i8"], "offsets": [0, 4, 6, 6 + value_size], "itemsize": size}
+            {
+                "names": ["h", "s", "v", "t"],
+                "formats": ["<u4", "<u2", f"<{_NUMPY[code]}", "<i8"],
+                "offsets": [0, 4, 6, 6 + value_size],
+                "itemsize": size,
+            }
         )
         table = np.frombuffer(body, shape, n, start)
         if not bool((table["s"] == sig).all()):
@@ -301,7 +306,5 @@ class _Rows:
         bits = np.array(self.words, np.int64).view(np.uint64)
         if self.floats:
             bits[list(self.floats)] = np.array(list(self.floats.values()), np.float64).view(np.uint64)
-        columns = Columns(
-            np.array(self.ids, np.uint32), _ms(np.array(self.stamps, np.int64)), bits, np.array(self.kinds, np.uint8), self.strings
-        )
+        columns = Columns(np.array(self.ids, np.uint32), _ms(np.array(self.stamps, np.int64)), bits, np.array(self.kinds, np.uint8), self.strings)
         return Changes(columns, self.overflow)

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -131,10 +132,8 @@ class _PublishLoop:
                     self._request()
                 if not self._requests:
                     self._stored.clear()
-                    try:
+                    with suppress(asyncio.TimeoutError):
                         await asyncio.wait_for(self._stored.wait(), 0.05)
-                    except asyncio.TimeoutError:
-                        pass
                     continue
                 response = await self._connection.response(self._requests[0], self._silence_s)
                 self._requests.popleft()
@@ -156,7 +155,9 @@ class _PublishLoop:
     def _take(self, response: decode.Response) -> None:
         arrived_ms = self._clock.now_ms()
         if response.status is not None:
-            raise SourceLost(f"The server ended the subscription (status 0x{response.status:08X}).", "服务器终止了订阅。", "Connecting anew.", "正在重连。")
+            raise SourceLost(
+                f"The server ended the subscription (status 0x{response.status:08X}).", "服务器终止了订阅。", "Connecting anew.", "正在重连。"
+            )
         until_ms = None
         if response.is_keep_alive:
             until_ms = self._until(response, arrived_ms)
@@ -165,7 +166,10 @@ class _PublishLoop:
             return
         if self._expected is not None and response.sequence != self._expected:
             raise SourceLost(
-                f"Notification {self._expected} is missing (got {response.sequence}).", f"缺少通知 {self._expected}。", "Connecting anew.", "正在重连。"
+                f"Notification {self._expected} is missing (got {response.sequence}).",
+                f"缺少通知 {self._expected}。",
+                "Connecting anew.",
+                "正在重连。",
             )
         self._expected = response.sequence % 0xFFFFFFFF + 1
         last = len(response.changes) - 1
