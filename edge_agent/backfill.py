@@ -116,7 +116,7 @@ class _Filling:
         first_ms = min(entry.t_ms)
         if first_ms <= proven_ms:
             raise RecordingInvalid(
-                f"{self._path.name} line {entry.line}: {entry.device} has a value at {iso(first_ms)}, but the buffer knows it up to {iso(proven_ms)}.",
+                f"{self._path.name} line {entry.line}: {entry.device} has a value at {iso(first_ms)}, but it is known up to {iso(proven_ms)}.",
                 f"{self._path.name} 第 {entry.line} 行:{entry.device} 的值早于缓冲已有数据({iso(proven_ms)})。",
                 "Give only what comes after.",
                 "只能补充其后的数据。",

@@ -6,13 +6,12 @@ One JSON object a line, gzip if the name ends in .gz. Reading is streaming: one 
 from __future__ import annotations
 
 import gzip
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any, Literal
 
 from edge_agent.contract.names import GapCause
 from edge_agent.errors import RecordingInvalid
@@ -59,15 +58,15 @@ class Gap:
 Entry = Values | Watched | Gap
 
 
-def _open(path: Path, mode: str) -> io.TextIOBase:
+def _open(path: Path, mode: Literal["rt", "wt"]) -> IO[str]:
     if path.name.endswith(".gz"):
-        return gzip.open(path, f"{mode}t", encoding="utf-8", **({"compresslevel": 2} if mode == "w" else {}))  # type: ignore[return-value,call-overload,no-any-return]
+        return gzip.open(path, mode, encoding="utf-8") if mode == "rt" else gzip.open(path, mode, encoding="utf-8", compresslevel=2)
     return path.open(mode, encoding="utf-8")
 
 
 def read(path: Path) -> tuple[Header, Iterator[Entry]]:
     """The header, and the entries as they come. Raises RecordingInvalid that names the line (entries: while iterating), OSError."""
-    file = _open(path, "r")
+    file = _open(path, "rt")
     lines = _lines(file, path)
     try:
         _, raw = next(lines)
@@ -87,7 +86,7 @@ def _invalid(path: Path, line: int, en: str, zh: str) -> RecordingInvalid:
     )
 
 
-def _lines(file: io.TextIOBase, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _lines(file: IO[str], path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with file:
         for number, line in enumerate(file, 1):
             try:
@@ -121,7 +120,7 @@ class RecordingWriter:
     """Writes a recording: `column` and `watched` per device and stretch of time, in the order of the format's rules."""
 
     def __init__(self, path: Path, edge: str, from_ms: int, to_ms: int) -> None:
-        self._file = _open(path, "w")
+        self._file = _open(path, "wt")
         self._put({"gemba_recording": FORMAT, "edge": edge, "from_ms": from_ms, "to_ms": to_ms})
 
     def __enter__(self) -> RecordingWriter:
