@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ from mes_server.kit.http import OPEN, Kit, install_problem_handlers
 from mes_server.kit.live import Live
 from mes_server.kit.metrics import Metrics
 from mes_server.kit.services import Background
+from mes_server.kit.serving import Server
 from mes_server.kit.web import BodyLimit, RequestFigures, SecurityHeaders
 from mes_server.machine_states import routes as machine_states_routes
 from mes_server.materials import routes as material_routes
@@ -90,7 +91,7 @@ def _compose(app: FastAPI, settings: Settings, kit: Kit, real: Clock) -> list[Ba
     state.settings_public = {"zone": settings.zone, "sparkplug_group": settings.sparkplug.group}
     state.telemetry = make_telemetry(settings)
     state.ingest = make_ingest(settings, kit, state.telemetry, state.metrics)
-    return [sealing.Sealer(kit, state.metrics), identity, state.ingest, *_erp(app, settings.erp, kit)]
+    return [sealing.Sealer(kit, state.metrics, folder=settings.data_dir), identity, state.ingest, *_erp(app, settings.erp, kit)]
 
 
 def _erp(app: FastAPI, settings: ErpSettings, kit: Kit) -> list[Background]:
@@ -246,16 +247,7 @@ def _root_routes(settings: Settings) -> APIRouter:
     return router
 
 
-class Server(uvicorn.Server):
-    """uvicorn that ends the live streams first, so that a shutdown does not wait for them."""
-
-    async def shutdown(self, sockets: Any = None) -> None:
-        app: Any = self.config.app
-        app.state.kit.live.close()
-        await super().shutdown(sockets)
-
-
-def make_server(app: FastAPI, settings: Settings, *, log_level: str = "warning") -> Server:
+def make_server(app: FastAPI, settings: Settings, *, log_level: str = "warning", on_started: Callable[[int], None] | None = None) -> Server:
     """One process that serves `app`: uvloop, httptools, no access log (figures are in /metrics)."""
     config = uvicorn.Config(
         app,
@@ -271,4 +263,6 @@ def make_server(app: FastAPI, settings: Settings, *, log_level: str = "warning")
         ssl_certfile=settings.http.tls_cert,
         ssl_keyfile=settings.http.tls_key,
     )
-    return Server(config)
+    server = Server(config, on_started)
+    app.state.kit.acts.on_broken = lambda: setattr(server, "should_exit", True)
+    return server

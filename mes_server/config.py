@@ -26,6 +26,14 @@ Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_means_unset(cls, data: Any) -> Any:
+        """`tls_cert = ""` (as in the sample) is the same as leaving it out."""
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if value != "" or key not in cls.model_fields or cls.model_fields[key].default is not None}
+
 
 class Http(_Section):
     """The web server: API, screens, metrics."""

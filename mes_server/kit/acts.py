@@ -77,6 +77,8 @@ class Acts:
         self._batch_max = batch_max
         self._metrics = metrics if metrics is not None else Metrics()
         self._fault: str | None = None
+        self.broken = False  # the disk or the file failed under a commit: nothing is booked any more, the process must end and recover
+        self.on_broken: Callable[[], None] = lambda: None
         self.journal_seq = 0  # no record the journal holds from this process is later; the sealer looks here first
         self._queue: queue.Queue[_Job | None] = queue.Queue(queue_max)
         self._thread = threading.Thread(target=self._write_forever, name="acts-writer", daemon=True)
@@ -122,6 +124,8 @@ class Acts:
         return result
 
     def _submit(self, work: Callable[[Session, int], tuple[Any, list[tuple[str, dict[str, Any]]]]]) -> Future[Any]:
+        if self.broken:
+            raise StorageFailed
         job = _Job(work, Future())
         try:
             self._queue.put_nowait(job)
@@ -227,6 +231,10 @@ class Acts:
 
     def _fail(self, batch: list[_Job], cause: Exception) -> None:
         self._fault = "storage_failed"
+        if _is_fatal(cause):
+            log.critical("the database file cannot be trusted to be written any more: %s", cause)
+            self.broken = True
+            self.on_broken()
         for job in batch:
             if not job.future.done():
                 self._metrics.acts.labels("storage_failed").inc()
@@ -254,6 +262,16 @@ def _one(connection: sa.Connection, session: Session, job: _Job, now_ms: int) ->
         return None, [], error
     connection.exec_driver_sql("RELEASE SAVEPOINT act")
     return result, live, None
+
+
+_FATAL_SQLITE = {10, 11, 26}  # SQLITE_IOERR (a failed fsync is one), SQLITE_CORRUPT, SQLITE_NOTADB
+
+
+def _is_fatal(cause: BaseException) -> bool:
+    """After a failed fsync the kernel may have dropped the pages (the "fsyncgate" of PostgreSQL): never retry, end and recover."""
+    original = getattr(cause, "orig", None)
+    code = getattr(original, "sqlite_errorcode", None)
+    return isinstance(code, int) and code & 0xFF in _FATAL_SQLITE
 
 
 def _outcome(result: Any, error: Exception | None) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -93,6 +93,13 @@ class Prior:
 
 _TABLE = cast(sa.Table, JournalRecord.__table__)
 _APPEND = sa.insert(_TABLE).returning(_TABLE.c.seq)
+_CHAIN = (
+    sa.select(_TABLE, JournalSeal.hash.label("seal"))
+    .join(JournalSeal, JournalSeal.seq == _TABLE.c.seq, isouter=True)
+    .where(_TABLE.c.seq > sa.bindparam("after"))
+    .order_by(_TABLE.c.seq)
+    .limit(sa.bindparam("chunk"))
+)
 _FIND = sa.select(_TABLE.c.seq, _TABLE.c.body_hash, _TABLE.c.answer).where(_TABLE.c.event_id == sa.bindparam("event_id"))
 
 
@@ -172,35 +179,42 @@ class Verdict:
     head: str
 
 
-def verify(session: Session, *, chunk: int = 10_000) -> Verdict:
-    """Walks the whole chain. A changed, missing or inserted record, or a changed seal, is named by its seq."""
+def head(session: Session) -> JournalSeal | None:
+    """The newest link of the chain."""
+    return session.execute(sa.select(JournalSeal).order_by(JournalSeal.seq.desc()).limit(1)).scalar_one_or_none()
+
+
+def verify(session: Session, *, anchors: Mapping[int, str] | None = None, chunk: int = 10_000) -> Verdict:
+    """Walks the whole chain. A changed, missing or inserted record, or a changed seal, is named by its seq.
+
+    `anchors` (seq → hash, kept outside the database) also tell when the end was cut off or the chain was made anew.
+    """
+    known = dict(anchors or {})
     previous, checked, after = GENESIS, 0, 0
     while True:
-        rows: Sequence[sa.Row[Any]] = session.execute(
-            sa.select(_TABLE, JournalSeal.hash.label("seal"), JournalSeal.seq.label("seal_seq"))
-            .join(JournalSeal, JournalSeal.seq == _TABLE.c.seq, isouter=True)
-            .where(_TABLE.c.seq > after)
-            .order_by(_TABLE.c.seq)
-            .limit(chunk)
-        ).all()
+        rows = session.execute(_CHAIN, {"after": after, "chunk": chunk}).all()
         for row in rows:
             if row.seal is None:
-                return _end(session, checked, previous, row.seq)
+                return _end(session, checked, previous, row.seq, known)
             expected = link(previous, row)
             if expected != row.seal:
                 return Verdict(checked, 0, row.seq, "the record does not fit its seal", previous)
+            if known.pop(row.seq, expected) != expected:
+                return Verdict(checked, 0, row.seq, "the chain is not the one that was anchored outside the database", previous)
             previous, checked, after = expected, checked + 1, row.seq
         if len(rows) < chunk:
-            return _end(session, checked, previous, after + 1)
+            return _end(session, checked, previous, after + 1, known)
 
 
-def _end(session: Session, checked: int, head: str, first_unsealed: int) -> Verdict:
+def _end(session: Session, checked: int, head: str, first_unsealed: int, anchors_left: Mapping[int, str]) -> Verdict:
     orphan = session.execute(sa.select(sa.func.min(JournalSeal.seq)).where(~sa.exists().where(_TABLE.c.seq == JournalSeal.seq))).scalar_one_or_none()
     if orphan is not None:
         return Verdict(checked, 0, orphan, "the record is missing but its seal is there", head)
     late = session.execute(sa.select(sa.func.min(JournalSeal.seq)).where(JournalSeal.seq >= first_unsealed)).scalar_one_or_none()
     if late is not None:
         return Verdict(checked, 0, first_unsealed, "the record has no seal although a later one has", head)
+    if anchors_left:
+        return Verdict(checked, 0, min(anchors_left), "an anchor outside the database names this record, but it is gone", head)
     unsealed = session.execute(sa.select(sa.func.count()).select_from(_TABLE).where(_TABLE.c.seq >= first_unsealed)).scalar_one()
     return Verdict(checked, int(unsealed), None, "", head)
 

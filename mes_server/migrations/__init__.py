@@ -31,6 +31,11 @@ def head() -> str:
     return found
 
 
+def known() -> set[str]:
+    """Every revision this program knows."""
+    return {one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
 def current(engine: sa.Engine) -> str | None:
     """The revision of a store; None if it is empty."""
     with engine.connect() as connection:

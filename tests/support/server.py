@@ -125,8 +125,7 @@ def running_server(settings: Settings, clock: ManualClock | None = None, real: M
     try:
         eventually(lambda: server.started or not thread.is_alive(), 20)
         assert server.started, "the server did not start; see the log"
-        port = server.servers[0].sockets[0].getsockname()[1]
-        running = RunningServer(app, settings, clock, real, f"http://127.0.0.1:{port}", sign_in)
+        running = RunningServer(app, settings, clock, real, f"http://127.0.0.1:{server.port}", sign_in)
         yield running
         for client in running.clients:
             client.close()

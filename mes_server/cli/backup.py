@@ -1,0 +1,154 @@
+"""backup and restore: the book of record, telemetry, photos and the installation's keys, with a sha256 manifest that restore checks first.
+
+Telemetry is a projection that can be rebuilt: where it cannot be had the backup says so and is still whole for orders, counts and the journal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+from edge_agent.contract.clock import PlantClock, iso
+from mes_server import __version__, migrations
+from mes_server.cli import dumps
+from mes_server.cli.serve import make_folder, opened, sqlite_errors, sqlite_file, stamp
+from mes_server.cli.words import CommandFailed, say
+from mes_server.config import Settings
+from mes_server.kit import journal, sealing
+from mes_server.kit.lock import DataFolderInUse, DataFolderLock
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+KEPT_FILES = ("badge.key", sealing.ANCHORS_NAME)
+CHUNK = 1 << 20
+
+
+def backup(settings: Settings, args: argparse.Namespace) -> int:
+    """Writes `<out>/gemba-<time>/`; it gets its name only when it is complete and proven readable."""
+    out = args.out if args.out is not None else settings.backups_dir
+    partial = out / f".partial-{stamp()}"
+    partial.mkdir(parents=True, mode=0o700)
+    try:
+        with opened(settings) as db:
+            dumps.dump(db, partial)
+            revision = migrations.current(db.reader)
+        for name in KEPT_FILES:
+            if (settings.data_dir / name).is_file():
+                shutil.copy2(settings.data_dir / name, partial / name)
+        if settings.photos_dir.is_dir():
+            shutil.copytree(settings.photos_dir, partial / "photos")
+        telemetry = _copy_telemetry(settings, partial)
+        write_manifest(partial, revision=revision, telemetry=telemetry)
+        final = out / f"gemba-{stamp()}"
+        partial.rename(final)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    size = sum(path.stat().st_size for path in final.rglob("*") if path.is_file())
+    say(f"备份完成：{final}（{size / 1e6:.1f} MB）", f"Backup written: {final} ({size / 1e6:.1f} MB)")
+    if not telemetry:
+        say(
+            "采样数据未包含在内（服务器正在运行或不在本机）；订单、产量、日志完整。",
+            "Telemetry samples are not in it (the server runs, or they are not on this machine); orders, counts and the journal are complete.",
+        )
+    return 0
+
+
+def _copy_telemetry(settings: Settings, folder: Path) -> bool:
+    """The DuckDB file with its log, while no server holds it."""
+    if settings.telemetry.kind != "duckdb" or not settings.telemetry_path.is_file():
+        return False
+    try:
+        lock = DataFolderLock(settings.data_dir)
+    except DataFolderInUse:
+        return False
+    try:
+        (folder / "telemetry").mkdir()
+        for path in settings.telemetry_path.parent.glob(settings.telemetry_path.name + "*"):
+            if path.is_file():
+                shutil.copy2(path, folder / "telemetry" / path.name)
+    finally:
+        lock.release()
+    return True
+
+
+def write_manifest(folder: Path, *, revision: str | None, telemetry: bool) -> None:
+    files = {str(path.relative_to(folder)): _digest(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    about = {
+        "format": FORMAT,
+        "version": __version__,
+        "revision": revision,
+        "made_at": iso(PlantClock().now_ms()),
+        "telemetry": telemetry,
+        "files": files,
+    }
+    (folder / MANIFEST).write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(CHUNK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def check_manifest(folder: Path) -> None:
+    """Raises CommandFailed naming each missing, changed or foreign file."""
+    try:
+        about = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files: dict[str, str] = about["files"]
+        if about["format"] != FORMAT:
+            raise ValueError(f"format {about['format']}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CommandFailed(f"{folder} 不是 Gemba 备份：{error}", f"{folder} is no Gemba backup: {error}") from error
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {MANIFEST}
+    wrong = [f"- {name}" for name in sorted(set(files) - there)] + [f"+ {name}" for name in sorted(there - set(files))]
+    wrong += [f"≠ {name}" for name in sorted(there & set(files)) if _digest(folder / name) != files[name]]
+    if wrong:
+        listed = "\n  ".join(wrong[:20])
+        raise CommandFailed(f"备份已损坏，未恢复任何内容：\n  {listed}", f"The backup is damaged; nothing was restored:\n  {listed}")
+
+
+def restore(settings: Settings, args: argparse.Namespace) -> int:
+    """Checks every file of the backup, puts it into an empty data folder, proves the result (integrity, journal chain, newest revision)."""
+    check_manifest(args.source)
+    make_folder(settings)
+    lock = DataFolderLock(settings.data_dir)
+    try:
+        path = sqlite_file(settings)
+        if path is not None and path.exists():
+            raise CommandFailed(
+                f"{path} 已存在，不会覆盖。请恢复到空目录，或先将其移走。",
+                f"{path} exists and is not overwritten. Restore into an empty folder, or move it away first.",
+            )
+        with opened(settings) as db:
+            if path is None and migrations.current(db.reader) is not None:
+                raise CommandFailed("目标数据库不为空。", "The target database is not empty. Make a new one and name it in database.url.")
+            db.close()
+            dumps.put_back(db, args.source)
+            for name in KEPT_FILES:
+                if (args.source / name).is_file():
+                    shutil.copy2(args.source / name, settings.data_dir / name)
+            if (args.source / "photos").is_dir():
+                shutil.copytree(args.source / "photos", settings.photos_dir, dirs_exist_ok=True)
+            if (args.source / "telemetry").is_dir() and settings.telemetry.kind == "duckdb":
+                settings.telemetry_path.parent.mkdir(parents=True, exist_ok=True)
+                for one in (args.source / "telemetry").iterdir():
+                    shutil.copy2(one, settings.telemetry_path.parent / one.name)
+            migrations.upgrade(db.writer)
+            with db.read() as session:
+                found = journal.verify(session, anchors=sealing.read_anchors(settings.data_dir))
+        errors = sqlite_errors(path) if path is not None else []
+    finally:
+        lock.release()
+    if found.bad_seq is not None or errors:
+        raise CommandFailed(
+            f"恢复的数据未通过检查：{found.bad_seq} {errors}",
+            f"The restored data does not pass its checks: record {found.bad_seq} {found.why} {errors}",
+        )
+    say(f"已恢复并验证：{found.sealed + found.unsealed} 条日志记录。", f"Restored and proven: {found.sealed + found.unsealed} journal records.")
+    return 0

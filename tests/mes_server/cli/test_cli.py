@@ -1,0 +1,168 @@
+"""The command line as a person or a supervisor uses it: real processes."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.processes import ServerProcess, run_cli
+
+PASSWORD = "the gate opens at six"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def init(data: Path) -> None:
+    secret = data.parent / "password"
+    secret.write_text(PASSWORD + "\n")
+    done = run_cli("init", "--data", str(data), "--admin-user", "boss", "--admin-password-file", str(secret))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def sign_in(url: str) -> httpx.Client:
+    client = httpx.Client(base_url=f"{url}/api/v1", timeout=30)
+    answer = client.post("/session", json={"user": "boss", "password": PASSWORD})
+    client.headers["Authorization"] = f"Bearer {answer.json()['token']}"
+    client.cookies.clear()
+    return client
+
+
+def person(code: str, number: int) -> dict[str, object]:
+    return {"event_id": f"01900000-0000-7000-8000-{number:012d}", "occurred_at": "2026-03-02T00:00:00Z", "code": code, "name": code}
+
+
+def test_from_nothing_to_a_signed_in_administrator(data: Path) -> None:
+    server = ServerProcess(data)
+    try:
+        token = re.search(r"set-up token.*\n\s+(\S+)", server.output)
+        assert token is not None, server.output
+        body = {"token": token[1], "name": "Boss", "user": "boss", "password": PASSWORD}
+        assert httpx.post(f"{server.url}/api/v1/setup", json=body).status_code == 200
+        second = run_cli("serve", "--data", str(data), "--port", "0")
+        assert second.returncode == 3
+        assert "Another server" in second.stderr and str(server.process.pid) in second.stderr
+        more = run_cli("init", "--data", str(data))
+        assert more.returncode == 0 and "set up already" in more.stdout
+    finally:
+        assert server.stop() == 0
+    assert token[1] not in "".join(path.read_text(errors="replace") for path in data.rglob("*") if path.is_file())
+    assert data.stat().st_mode & 0o077 == 0
+    assert (data / "badge.key").stat().st_mode & 0o077 == 0
+
+
+def test_kill_9_under_load_loses_no_answered_act(data: Path) -> None:
+    """Acts are answered only after their commit: whatever was answered is there after SIGKILL, once, and the chain fits."""
+    init(data)
+    answered: list[str] = []
+    for round_number in range(2):
+        server = ServerProcess(data)
+        client = sign_in(server.url)
+        for number in range(25):
+            code = f"P-{round_number}-{number}"
+            assert client.post("/people", json=person(code, round_number * 1_000 + number)).status_code == 200
+            answered.append(code)
+        server.kill()
+    server = ServerProcess(data)
+    client = sign_in(server.url)
+    there = {one["code"] for one in client.get("/people", params={"limit": 500}).json()["items"]}
+    assert set(answered) <= there
+    replay = client.post("/people", json=person("P-0-0", 0))
+    assert replay.status_code == 200, "the same event again: the same answer"
+    assert client.get("/journal/verify").json()["ok"] is True
+    assert server.stop() == 0
+    assert run_cli("verify", "--data", str(data)).returncode == 0
+
+
+def test_backup_restore_and_what_damages_them(data: Path, tmp_path: Path) -> None:
+    init(data)
+    server = ServerProcess(data)
+    client = sign_in(server.url)
+    client.post("/people", json=person("P-1", 1))
+    (data / "photos").mkdir()
+    (data / "photos" / "a.jpg").write_bytes(b"\xff\xd8photo")
+    made = run_cli("backup", "--data", str(data), "--out", str(tmp_path / "backups"))
+    assert made.returncode == 0, made.stderr
+    server.stop()
+    (folder,) = (tmp_path / "backups").iterdir()
+    assert set(json.loads((folder / "manifest.json").read_text())["files"]) >= {"gemba.db", "badge.key", "photos/a.jpg"}
+
+    again = run_cli("restore", "--data", str(data), "--from", str(folder))
+    assert again.returncode == 1 and "not overwritten" in again.stderr
+    other = tmp_path / "other"
+    done = run_cli("restore", "--data", str(other), "--from", str(folder))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (other / "photos" / "a.jpg").read_bytes() == b"\xff\xd8photo"
+    server = ServerProcess(other)
+    assert "P-1" in {one["code"] for one in sign_in(server.url).get("/people").json()["items"]}
+    server.stop()
+
+    image = bytearray((folder / "gemba.db").read_bytes())
+    image[len(image) // 2] ^= 1
+    (folder / "gemba.db").write_bytes(image)
+    bad = run_cli("restore", "--data", str(tmp_path / "third"), "--from", str(folder))
+    assert bad.returncode == 1 and "≠ gemba.db" in bad.stderr
+    assert not (tmp_path / "third" / "gemba.db").exists()
+
+
+def test_verify_names_what_somebody_changed(data: Path) -> None:
+    init(data)
+    server = ServerProcess(data)
+    client = sign_in(server.url)
+    for number in range(3):
+        client.post("/people", json=person(f"P-{number}", number))
+    server.stop()
+    assert run_cli("verify", "--data", str(data)).returncode == 0
+    store = sqlite3.connect(data / "gemba.db")
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        store.execute("UPDATE journal SET person = 'somebody' WHERE seq = 2")
+    store.execute("DROP TRIGGER journal_no_update")
+    store.execute("UPDATE journal SET person = 'somebody' WHERE seq = 2")
+    store.commit()
+    store.close()
+    bad = run_cli("verify", "--data", str(data))
+    assert bad.returncode == 1 and "FIRST BAD RECORD 2" in bad.stdout
+
+
+def test_configuration_faults_come_all_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "gemba.toml"
+    file.write_text('zone = "Mars/Olympus"\n\n[http]\nport = 99999\nprot = 1\n\n[sparkplug]\ngroup = "a b"\n')
+    bad = run_cli("check-config", "--config", str(file), env={"GEMBA_INGEST__STALE_S": "never"})
+    assert bad.returncode == 2
+    assert "5 fault(s)" in bad.stderr
+    for part in ("line 1: zone", "line 4: http.port", "line 5: http.prot", "line 8: sparkplug.group", "GEMBA_INGEST__STALE_S"):
+        assert part in bad.stderr, bad.stderr
+    file.write_text("zone = \n")
+    assert "line 1" in run_cli("check-config", "--config", str(file)).stderr
+    assert run_cli("check-config", "--config", str(tmp_path / "none.toml")).returncode == 2
+
+
+def test_the_sample_configuration_is_valid_and_whole(tmp_path: Path) -> None:
+    sample = run_cli("sample-config").stdout
+    file = tmp_path / "gemba.toml"
+    file.write_text(re.sub(r"^#(\w+ = )", r"\1", sample, flags=re.M))
+    good = run_cli("check-config", "--config", str(file), "--data", str(tmp_path / "d"))
+    assert good.returncode == 0, good.stderr
+
+
+def test_openapi_is_stable(tmp_path: Path) -> None:
+    first, second = run_cli("openapi").stdout, run_cli("openapi").stdout
+    assert first == second
+    described = json.loads(first)
+    assert "/api/v1/session" in described["paths"]
+
+
+def test_a_file_that_is_no_database_is_left_alone(data: Path) -> None:
+    data.mkdir()
+    (data / "gemba.db").write_bytes(b"not a database at all" * 400)
+    before = (data / "gemba.db").read_bytes()
+    bad = run_cli("serve", "--data", str(data), "--port", "0")
+    assert bad.returncode == 1 and "left as it is" in bad.stderr
+    assert (data / "gemba.db").read_bytes() == before
