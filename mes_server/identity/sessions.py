@@ -97,7 +97,7 @@ class Sessions:
     def _load(self, key: str) -> LiveSession:
         before = self._forgotten
         with self._kit.db.read() as session:
-            live = _session_of(session, key) or _api_token_of(session, key)
+            live = _session_of(session, key) or _api_token_of(session, key) or _wall_of(session, key)
         if live is None:
             raise SessionEnded
         with self._lock:
@@ -135,8 +135,11 @@ class Sessions:
     def end(self, session: Session, *, token_hash: str | None = None, person: str | None = None, device: str | None = None) -> int:
         """Ends sessions in the caller's transaction; they are refused from the commit on. Returns how many."""
         ended = repository.end_sessions(session, token_hash=token_hash, person_code=person, device=device)
-        after_commit(session, lambda: self.forget(*ended))
+        after_commit(session, lambda: self.forget(*ended, *self._at(device)))
         return len(ended)
+
+    def _at(self, device: str | None) -> list[str]:
+        return [] if device is None else [key for key, live in list(self._live.items()) if live.device == device]
 
     def forget(self, *keys: str) -> None:
         """Drops what is in memory; the next request reads the store."""
@@ -193,6 +196,14 @@ def _api_token_of(session: Session, key: str) -> LiveSession | None:
     rights = rules.rights_of((one["role"], one.get("area") or "") for one in row.roles)
     ends = row.ends_real_ms if row.ends_real_ms is not None else FOR_EVER_MS
     return LiveSession(Actor(row.code, None, rights, via="token"), row.code, None, None, ends, FOR_EVER_MS, 0, False)
+
+
+def _wall_of(session: Session, key: str) -> LiveSession | None:
+    """A wall has nobody before it: its device token reads, and does nothing else, until it is revoked."""
+    row = repository.device_by(session, token_hash=key)
+    if row is None or row.kind != "wall":
+        return None
+    return LiveSession(Actor(None, row.code, frozenset({"read"}), via="token"), "", row.code, None, FOR_EVER_MS, FOR_EVER_MS, 0, False)
 
 
 def actor_of(session: Session, person: PersonRow, device: str | None) -> Actor:

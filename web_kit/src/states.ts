@@ -34,11 +34,14 @@ export function stateWord(state: string | null | undefined): string {
 
 /** Why nothing is known: the causes of gap records, in words. */
 const CAUSES: Record<string, Pair> = {
-  source_down: ['设备未应答', 'Source did not answer'],
   edge_down: ['采集器停机', 'Edge was down'],
+  source_lost: ['设备或电表无应答', 'Machine or meter did not answer'],
+  overflow: ['设备队列溢出', 'Queue overflowed in the machine'],
+  buffer_full: ['采集器缓存已满', 'Edge buffer was full'],
+  bad_quality: ['设备报告数值无效', 'Machine called its value bad'],
   new_buffer: ['采集器缓存更换', 'New edge buffer'],
-  not_yet: ['尚未收到', 'Not yet received'],
-  never_seen: ['从未收到数据', 'Nothing received yet'],
+  not_yet_known: ['尚未收到', 'Not yet received'],
+  not_watched: ['当时未采集', 'Not watched then'],
 }
 export function causeWord(cause: string | null | undefined): string {
   if (!cause) return lang.value === 'zh' ? '原因未知' : 'cause unknown'

@@ -83,3 +83,21 @@ def test_api_tokens(server: RunningServer) -> None:
     server.real.advance(86_401)
     assert bearer(server, short["token"]).get("/me").status_code == 401
     assert admin.post("/api-tokens", json={"name": "s", "roles": [{"role": "king"}]}).json()["code"] == "role_unknown"
+
+
+def test_a_wall_reads_alone_and_does_nothing_else(any_server: RunningServer) -> None:
+    """A TV has nobody before it: its device token shows the plant until the device is removed; a tablet's token alone shows nothing."""
+    admin, nobody = any_server.client(), any_server.client(None)
+    tokens = {}
+    for kind in ("wall", "tablet"):
+        asked = admin.post("/devices/enrolment", json={"name": kind, "kind": kind}).json()
+        tokens[kind] = nobody.post("/devices/enrol", json={"code": asked["code"]}).json()
+    wall = bearer(any_server, tokens["wall"]["device_token"])
+    assert wall.get("/plant").status_code == 200
+    assert wall.get("/people").status_code == 403
+    refused = wall.post("/acts", json=any_server.envelope(type="help.call", machine="SAW-01", kind="leader"))
+    assert refused.status_code in (401, 403)
+    assert bearer(any_server, tokens["tablet"]["device_token"]).get("/plant").status_code == 401
+
+    assert admin.delete(f"/devices/{tokens['wall']['device']}").status_code == 204
+    assert wall.get("/plant").status_code == 401

@@ -33,7 +33,7 @@ export interface Person {
 }
 export interface SessionAnswer {
   token?: string
-  expires_at: string
+  expires_at: string | null
   person: Person
   station: string | null
 }
@@ -135,9 +135,9 @@ export interface JournalRecord {
   type: string
   occurred_at: string
   recorded_at: string
-  actor: string | null
+  subject: string
+  person: string | null
   device: string | null
-  subjects?: string[]
   payload: Record<string, unknown>
 }
 
@@ -157,15 +157,20 @@ export interface Stop {
   from: string
   to: string | null
   seconds: number
+  /** Of `seconds`, those in planned time: what losses and Pareto add up. */
+  planned_s?: number
   state: string
   alarm: string | null
   reason: string | null
   reason_by: string | null
   reason_at: string | null
+  note?: string
   operation: string | null
   micro: boolean
 }
 export interface Gap {
+  zh?: string
+  en?: string
   device: string
   machine: string | null
   from: string
@@ -210,7 +215,8 @@ export interface OeeRecord {
 export interface LossesAnswer {
   record: OeeRecord
   waterfall: { key: string; zh: string; en: string; seconds: number; kind: 'total' | 'loss' | 'rest' }[]
-  pareto: { reason: string | null; zh: string; en: string; seconds: number; count: number; pieces: number | null }[]
+  /** `reason`: a reason's code, or micro, no_order, state.<state> where nobody said one: what GET /stops takes. */
+  pareto: { reason: string; zh: string; en: string; seconds: number; count: number; pieces: number | null }[]
 }
 
 export interface LoadSeries {
@@ -220,6 +226,8 @@ export interface LoadSeries {
 export interface EnergySummary {
   meters: {
     meter: string
+    name_zh: string
+    name_en: string
     kind: 'machine' | 'utility' | 'incomer'
     machine: string | null
     wh: number | null
@@ -231,11 +239,17 @@ export interface EnergySummary {
     coverage: number | null
   }[]
   machines_wh: number | null
+  utilities_wh: number | null
   incomer_wh: number | null
   unmetered_wh: number | null
   good: number
   wh_per_good: number | null
   idle_wh: number | null
+  coverage: number | null
+  w_max_15min: number | null
+  w_max_at: string | null
+  how_zh: string
+  how_en: string
 }
 export interface EnergyMonth {
   month: string
@@ -316,9 +330,10 @@ export interface Wall {
 }
 
 export interface TraceAnswer {
-  root: { kind: string; code: string; label_zh: string; label_en: string }
-  nodes: ({ id: string; kind: string; code: string } & Record<string, unknown>)[]
-  edges: { parent: string; child: string; quantity: number | null; unit: string | null; at: string | null; operation: string | null; person: string | null; precision: 'serial' | 'order' }[]
+  root: { id: number; kind: string; code: string; label_zh: string; label_en: string }
+  nodes: { id: number; kind: string; code: string; item: string | null; status: string | null; on_hold: boolean }[]
+  /** `parent` went into `child`. */
+  edges: { parent: number; child: number; quantity: number | null; unit: string | null; at: string | null; operation: string | null; person: string | null; precision: 'serial' | 'order' }[]
   truncated: boolean
 }
 export interface Passport {
@@ -338,11 +353,15 @@ export interface Passport {
 export interface ErpStatus {
   connected: boolean
   since: string | null
+  error_zh: string
+  error_en: string
   last_in: string | null
   last_out: string | null
   outbox_waiting: number
   oldest_waiting_s: number | null
   refused: number
+  refused_in: number
+  not_yet_sent: number
 }
 export interface ErpMessage {
   id: string | number
@@ -350,7 +369,7 @@ export interface ErpMessage {
   kind: string
   order: string | null
   sequence: number | null
-  status: 'waiting' | 'posted' | 'refused' | 'parked' | 'dropped'
+  status: string
   attempts: number
   created_at: string
   posted_at: string | null
@@ -365,11 +384,15 @@ export interface ErpChange {
   id: string | number
   order: string
   kind: 'quantity' | 'cancel' | 'due' | 'item'
-  old: unknown
-  new: unknown
+  old: string
+  new: string
   made: number | null
-  proposal: unknown
+  proposal_zh: string
+  proposal_en: string
   status: string
+  created_at: string
+  decided_at: string | null
+  decided_by: string | null
 }
 
 export interface PersonRow {
@@ -379,14 +402,26 @@ export interface PersonRow {
   lang: 'zh' | 'en'
   roles: Role[]
   active: boolean
+  has_badge: boolean
+  has_pin: boolean
+  has_password: boolean
 }
 export interface Device {
-  code?: string
-  device?: string
+  code: string
   name: string
+  kind: string
   station: string | null
-  kind: 'tablet' | 'wall'
-  last_seen?: string | null
+  enrolled_at: string | null
+  /** Not enrolled yet: the code is good until then. */
+  waiting_until: string | null
+}
+export interface ApiToken {
+  code: string
+  name: string
+  roles: Role[]
+  created_at: string
+  created_by: string | null
+  expires_at: string | null
 }
 export interface SystemHealth {
   server: {

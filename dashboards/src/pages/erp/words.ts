@@ -15,9 +15,13 @@ export const t = words({
   parked: ['搁置', 'Parked'],
   posted: ['已过账', 'Posted'],
   dropped: ['已作废', 'Dropped'],
+  different: ['数量不符', 'Different'],
+  held: ['待决定', 'Waiting for a decision'],
+  applied: ['已采用', 'Applied'],
+  older: ['旧版本', 'Older version'],
   all: ['全部', 'All'],
-  in: ['收', 'in'],
-  out: ['发', 'out'],
+  in: ['收到', 'Received'],
+  out: ['发出', 'Sent'],
   direction: ['方向', 'Direction'],
   kind: ['类别', 'Kind'],
   what: ['内容', 'What'],
@@ -49,8 +53,9 @@ export const t = words({
   cancel: ['取消', 'Cancel'],
   due: ['交期', 'Due date'],
   item: ['物料', 'Item'],
-  status_open: ['待处理', 'open'],
-  status_held: ['待处理', 'open'],
-  status_applied: ['已采用', 'applied'],
-  status_refused: ['已拒绝', 'refused'],
+  open: ['待处理', 'Open'],
 })
+
+const STATUSES = ['waiting', 'posted', 'different', 'refused', 'parked', 'dropped', 'held', 'applied', 'older', 'open'] as const
+/** A status of a newer server is shown as it is. */
+export const statusWord = (status: string): string => (STATUSES.includes(status as never) ? t(status as (typeof STATUSES)[number]) : status)

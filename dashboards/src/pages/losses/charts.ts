@@ -2,9 +2,9 @@
 import type { LossesAnswer } from '@gemba/web_kit/api/types'
 import { minutes } from '@gemba/web_kit/format'
 import { nameOf } from '@gemba/web_kit/i18n'
-import { axisLook, baseOption, colours, type ChartOption } from '../../charts/echarts'
+import { axisLook, baseOption, colours, hatch, type ChartOption } from '../../charts/echarts'
 
-const TONES: Record<string, 'stop' | 'wait' | 'setup' | 'idle'> = { breakdown: 'stop', fault: 'stop', unexplained: 'stop', scrap: 'stop', material: 'wait', starved: 'wait', blocked: 'wait', setup: 'setup' }
+const TONES: Record<string, 'stop' | 'wait' | 'setup' | 'idle'> = { breakdown: 'stop', unexplained: 'stop', scrap: 'stop', material: 'wait', quality: 'wait', setup: 'setup' }
 
 export function waterfallOption(rows: LossesAnswer['waterfall']): ChartOption {
   const c = colours()
@@ -13,14 +13,14 @@ export function waterfallOption(rows: LossesAnswer['waterfall']): ChartOption {
   const floors: number[] = []
   for (const row of rows) {
     if (row.kind === 'loss') {
+      floors.push(Math.min(level, level - row.seconds) / 60) // a loss can be negative: faster than the ideal cycle
       level -= row.seconds
-      floors.push(level / 60)
     } else {
       level = row.seconds
       floors.push(0)
     }
   }
-  const colour = (row: (typeof rows)[number]): string => (row.kind === 'total' ? c.text2 : row.kind === 'rest' ? c.run : c[TONES[row.key] ?? 'idle'])
+  const colour = (row: (typeof rows)[number]): string => (row.kind === 'total' ? c.text2 : row.kind === 'rest' ? c.run : row.key === 'no_data' ? (hatch() as never) : c[TONES[row.key] ?? 'idle'])
   return {
     ...baseOption(),
     tooltip: { show: false },
@@ -34,7 +34,7 @@ export function waterfallOption(rows: LossesAnswer['waterfall']): ChartOption {
         stack: 'w',
         barWidth: '62%',
         label: { show: true, position: 'top', color: c.text, fontSize: 13, formatter: (p) => minutes(rows[p.dataIndex]?.seconds) },
-        data: rows.map((row) => ({ value: row.seconds / 60, itemStyle: { color: colour(row) } })),
+        data: rows.map((row) => ({ value: Math.abs(row.seconds) / 60, itemStyle: { color: colour(row) } })),
       },
     ],
   }

@@ -51,33 +51,3 @@ export const t = words({
 
 export const ORDER_STATUSES = ['draft', 'released', 'in_progress', 'on_hold', 'completed', 'closed', 'cancelled'] as const
 export const STATUS_TONE: Record<string, string> = { in_progress: 'run', running: 'run', on_hold: 'wait', interrupted: 'wait', cancelled: 'stop', aborted: 'stop' }
-
-/** Events of the journal in a person's words; an unknown type of a newer server is shown as it is. */
-export const eventWords = words({
-  'operation.started': ['工序开工', 'Operation started'],
-  'operation.interrupted': ['工序中断', 'Operation interrupted'],
-  'operation.completed': ['工序完成', 'Operation completed'],
-  'operation.changed_over': ['换型', 'Changed over'],
-  'production.reported': ['报工', 'Report'],
-  'production.counted': ['设备计数', 'Machine count'],
-  'production.undone': ['撤销', 'Undone'],
-  'production.corrected': ['更正', 'Corrected'],
-  'stop.explained': ['停机原因', 'Stop explained'],
-  'stop.split': ['停机拆分', 'Stop split'],
-  'material.received': ['收料', 'Material received'],
-  'material.consumed': ['投料', 'Material consumed'],
-  'material.produced': ['产出', 'Produced'],
-  'defect.logged': ['缺陷', 'Defect'],
-  'hold.placed': ['冻结', 'Hold placed'],
-  'hold.released': ['解冻', 'Hold released'],
-  'work_order.created': ['工单建立', 'Order created'],
-  'work_order.released': ['工单下达', 'Order released'],
-  'work_order.held': ['工单暂停', 'Order held'],
-  'work_order.resumed': ['工单恢复', 'Order resumed'],
-  'work_order.completed': ['工单完工', 'Order completed'],
-  'work_order.closed': ['工单关闭', 'Order closed'],
-  'work_order.cancelled': ['工单取消', 'Order cancelled'],
-  'work_order.changed': ['工单变更', 'Order changed'],
-})
-const KNOWN = new Set(['operation.started', 'operation.interrupted', 'operation.completed', 'operation.changed_over', 'production.reported', 'production.counted', 'production.undone', 'production.corrected', 'stop.explained', 'stop.split', 'material.received', 'material.consumed', 'material.produced', 'defect.logged', 'hold.placed', 'hold.released', 'work_order.created', 'work_order.released', 'work_order.held', 'work_order.resumed', 'work_order.completed', 'work_order.closed', 'work_order.cancelled', 'work_order.changed'])
-export const eventName = (type: string): string => (KNOWN.has(type) ? eventWords(type as Parameters<typeof eventWords>[0]) : type)

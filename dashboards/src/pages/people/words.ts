@@ -18,7 +18,7 @@ export const t = words({
   add: ['添加人员', 'Add person'],
   edit: ['修改', 'Change'],
   badge: ['工牌号（写入后不再显示）', 'Badge (never shown again)'],
-  pin: ['PIN（4–8 位数字）', 'PIN (4–8 digits)'],
+  pin: ['PIN（6 位数字）', 'PIN (6 digits)'],
   password: ['密码', 'Password'],
   leaveEmpty: ['留空则不变', 'empty = unchanged'],
   badges: ['打印工牌 PDF', 'Print badges (PDF)'],
@@ -31,7 +31,8 @@ export const t = words({
   kind: ['类别', 'Kind'],
   tablet: ['平板', 'Tablet'],
   wall: ['大屏', 'Wall'],
-  lastSeen: ['最近在线', 'Last seen'],
+  enrolled: ['登记时间', 'Enrolled'],
+  waitingTo: ['等待扫码，至 {at}', 'waiting for the scan until {at}'],
   makeCode: ['生成登记码', 'Make the code'],
   scanThis: ['用终端扫描此码，或在终端打开地址。10 分钟内有效。', 'Scan this with the device, or open the address on it. Valid for 10 minutes.'],
   validTo: ['有效至 {at}', 'valid until {at}'],
@@ -41,9 +42,11 @@ export const t = words({
   addToken: ['新建令牌', 'New token'],
   tokenOnce: ['令牌只显示这一次，请立即保存：', 'The token is shown this once; keep it now:'],
   created: ['建立', 'Created'],
-  lastUsed: ['最近使用', 'Last used'],
+  expires: ['有效至', 'Valid until'],
   rights: ['权限', 'Rights'],
-  never: ['从未', 'never'],
+  forEver: ['不限', 'no end'],
+  newBadge: ['由系统生成新工牌（随后打印）', 'Let the system make a new badge (print it next)'],
+  hasBadge: ['工牌', 'Badge'],
 })
 
 const ROLE_WORDS = words({
@@ -54,10 +57,11 @@ const ROLE_WORDS = words({
   planner: ['计划员', 'Planner'],
   manager: ['厂长', 'Manager'],
   energy: ['能源管理', 'Energy manager'],
-  energy_manager: ['能源管理', 'Energy manager'],
+  erp: ['ERP 接口', 'ERP interface'],
+  integration: ['系统接口', 'Integration'],
   admin: ['管理员', 'Administrator'],
   viewer: ['只读', 'Viewer'],
   device: ['终端', 'Device'],
 })
-const KNOWN = ['operator', 'inspector', 'quality', 'supervisor', 'planner', 'manager', 'energy', 'energy_manager', 'admin', 'viewer', 'device'] as const
+const KNOWN = ['operator', 'inspector', 'quality', 'supervisor', 'planner', 'manager', 'energy', 'erp', 'integration', 'admin', 'viewer', 'device'] as const
 export const roleName = (role: string): string => (KNOWN.includes(role as never) ? ROLE_WORDS(role as (typeof KNOWN)[number]) : role)

@@ -13,17 +13,17 @@ export interface Branch {
 
 const BRANCHES_MAX = 2_000
 
-/** `down`: what it is made of (parent → child); `up`: where it went. A node reached twice is opened once. */
+/** `up`: what it is made of (from a child to its parents); `down`: what it went into. A node reached twice is opened once. */
 export function branches(answer: TraceAnswer, way: 'up' | 'down'): Branch | null {
   const nodes = new Map(answer.nodes.map((node) => [node.id, node]))
-  const root = answer.nodes.find((node) => node.code === answer.root.code && node.kind === answer.root.kind)
+  const root = nodes.get(answer.root.id)
   if (!root) return null
-  const next = new Map<string, Edge[]>()
+  const next = new Map<number, Edge[]>()
   for (const edge of answer.edges) {
     const from = way === 'down' ? edge.parent : edge.child
     next.set(from, [...(next.get(from) ?? []), edge])
   }
-  const seen = new Set<string>([root.id])
+  const seen = new Set([root.id])
   let count = 0
   const grow = (node: Node, edge: Edge | null): Branch => {
     const branch: Branch = { node, edge, again: false, children: [] }

@@ -5,13 +5,16 @@ export const t = words({
   hint: ['扫描或输入序列号、批次号、工单号', 'Scan or type a serial, lot or order'],
   go: ['追溯', 'Trace'],
   both: ['双向', 'Both ways'],
-  up: ['去向（用在哪里）', 'Where it went'],
-  down: ['来源（由什么做成）', 'What it is made of'],
+  up: ['来源（由什么做成）', 'What it is made of'],
+  down: ['去向（用在哪里）', 'Where it went'],
   serial: ['序列号', 'Serial'],
   lot: ['批次', 'Lot'],
   order: ['工单', 'Order'],
   tree: ['谱系', 'Genealogy'],
   links: ['联系', 'Links'],
+  into: ['成为', 'Became part of'],
+  from: ['用料', 'Material'],
+  held: ['冻结', 'on hold'],
   none: ['没有联系记录。', 'No links are recorded.'],
   unknown: ['“{code}”不是已知的序列号、批次或工单。', '“{code}” is not a known serial, lot or order.'],
   truncated: ['谱系太大，只显示前一部分。', 'The genealogy is large; only its first part is shown.'],
@@ -33,3 +36,6 @@ export const t = words({
   expand: ['从这里追溯', 'Trace from here'],
   label: ['标签 PDF', 'Label PDF'],
 })
+
+const KINDS = ['serial', 'lot', 'order'] as const
+export const kindWord = (kind: string): string => (KINDS.includes(kind as never) ? t(kind as (typeof KINDS)[number]) : kind)

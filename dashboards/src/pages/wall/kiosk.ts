@@ -11,11 +11,11 @@ interface Enrolled {
 /** Takes the enrolment code of the address once; later the kept device token. A signed-in browser needs neither. Throws ApiError when the code is refused. */
 export async function useWallCredentials(code: unknown): Promise<void> {
   const kept = localStorage.getItem(KEPT)
-  if (kept) setCredentials({ device: kept })
+  if (kept) setCredentials({ token: kept })
   else if (typeof code === 'string' && code) {
     const found = await post<Enrolled>('/devices/enrol', { code })
     localStorage.setItem(KEPT, found.device_token)
-    setCredentials({ device: found.device_token })
+    setCredentials({ token: found.device_token })
   }
 }
 
