@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mes_server.materials.models import Lot, Movement, Serial
 
-LOT = Lot.__table__
-SERIAL = Serial.__table__
-MOVEMENT = Movement.__table__
+Row = Any  # a result row: its columns are attributes
+LOT = cast(sa.Table, Lot.__table__)
+SERIAL = cast(sa.Table, Serial.__table__)
+MOVEMENT = cast(sa.Table, Movement.__table__)
 
 
-def lot(session: Session, code: str) -> sa.Row[Any] | None:
+def lot(session: Session, code: str) -> Row | None:
     return session.execute(sa.select(LOT).where(LOT.c.code == code)).one_or_none()
 
 
@@ -23,7 +24,7 @@ def insert_lot(session: Session, row: dict[str, Any]) -> None:
     session.execute(sa.insert(LOT), row)
 
 
-def use_lot(session: Session, lot_id: int, milli: int) -> sa.Row[Any]:
+def use_lot(session: Session, lot_id: int, milli: int) -> Row:
     """Takes `milli` (negative: puts back) and lets the status follow: used up at 0 or below, released again above."""
     left = LOT.c.remaining_milli - milli
     status = sa.case(
@@ -51,7 +52,7 @@ def update_lot(session: Session, lot_id: int, **values: Any) -> None:
     session.execute(sa.update(LOT).where(LOT.c.id == lot_id).values(**values))
 
 
-def lots_page(session: Session, *, item: str | None, statuses: Sequence[str] | None, after: int | None, limit: int) -> Sequence[sa.Row[Any]]:
+def lots_page(session: Session, *, item: str | None, statuses: Sequence[str] | None, after: int | None, limit: int) -> Sequence[Row]:
     query = sa.select(LOT).order_by(LOT.c.id.desc()).limit(limit)
     if item is not None:
         query = query.where(LOT.c.item == item)
@@ -64,7 +65,7 @@ def lots_page(session: Session, *, item: str | None, statuses: Sequence[str] | N
     return session.execute(query).all()
 
 
-def serial(session: Session, code: str) -> sa.Row[Any] | None:
+def serial(session: Session, code: str) -> Row | None:
     return session.execute(sa.select(SERIAL).where(SERIAL.c.code == code)).one_or_none()
 
 
@@ -97,11 +98,11 @@ def insert_movement(session: Session, row: dict[str, Any]) -> None:
     session.execute(sa.insert(MOVEMENT), row)
 
 
-def movement(session: Session, event_id: str) -> sa.Row[Any] | None:
+def movement(session: Session, event_id: str) -> Row | None:
     return session.execute(sa.select(MOVEMENT).where(MOVEMENT.c.event_id == event_id)).one_or_none()
 
 
-def reversal_of(session: Session, event_id: str) -> sa.Row[Any] | None:
+def reversal_of(session: Session, event_id: str) -> Row | None:
     return session.execute(sa.select(MOVEMENT).where(MOVEMENT.c.reverses == event_id)).one_or_none()
 
 
@@ -112,14 +113,14 @@ def consumed_milli(session: Session, order: str, item: str) -> int:
     return int(session.execute(query).scalar_one())
 
 
-def order_sums(session: Session, order: str) -> Sequence[sa.Row[Any]]:
+def order_sums(session: Session, order: str) -> Sequence[Row]:
     """Net quantities of an order per (use, operation number, item, lot, serial), zeros left out."""
     total = sa.func.sum(MOVEMENT.c.quantity_milli).label("milli")
     keys = (MOVEMENT.c.use, MOVEMENT.c.number, MOVEMENT.c.item, MOVEMENT.c.lot, MOVEMENT.c.serial)
     return session.execute(sa.select(*keys, total).where(MOVEMENT.c.order_number == order).group_by(*keys).having(total != 0).order_by(*keys)).all()
 
 
-def loaded(session: Session, operations: Sequence[str]) -> Sequence[sa.Row[Any]]:
+def loaded(session: Session, operations: Sequence[str]) -> Sequence[Row]:
     """Lots used on these operations (net) that still have something left, latest first."""
     used = sa.func.sum(MOVEMENT.c.quantity_milli)
     return session.execute(
@@ -132,7 +133,7 @@ def loaded(session: Session, operations: Sequence[str]) -> Sequence[sa.Row[Any]]
     ).all()
 
 
-def movements_of_person(session: Session, person: str, since_ms: int, limit: int) -> Sequence[sa.Row[Any]]:
+def movements_of_person(session: Session, person: str, since_ms: int, limit: int) -> Sequence[Row]:
     return session.execute(
         sa.select(MOVEMENT)
         .where(MOVEMENT.c.person == person, MOVEMENT.c.at_ms >= since_ms)
@@ -141,13 +142,13 @@ def movements_of_person(session: Session, person: str, since_ms: int, limit: int
     ).all()
 
 
-def movements_of_serial(session: Session, serial: str) -> Sequence[sa.Row[Any]]:
+def movements_of_serial(session: Session, serial: str) -> Sequence[Row]:
     return session.execute(sa.select(MOVEMENT).where(MOVEMENT.c.serial == serial).order_by(MOVEMENT.c.at_ms, MOVEMENT.c.id)).all()
 
 
-def lots_named(session: Session, codes: Sequence[str]) -> Sequence[sa.Row[Any]]:
+def lots_named(session: Session, codes: Sequence[str]) -> Sequence[Row]:
     return session.execute(sa.select(LOT).where(LOT.c.code.in_(codes))).all()
 
 
-def serials_named(session: Session, codes: Sequence[str]) -> Sequence[sa.Row[Any]]:
+def serials_named(session: Session, codes: Sequence[str]) -> Sequence[Row]:
     return session.execute(sa.select(SERIAL).where(SERIAL.c.code.in_(codes))).all()

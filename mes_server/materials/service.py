@@ -337,7 +337,10 @@ def _done(moved: Moved, item: str, number: int, answer: dict[str, Any]) -> Done:
         "order": moved.order,
         "at": iso(moved.at_ms),
     }
-    live = [(f"operation:{moved.operation}", {"material": material}), (f"acts:{moved.person}", {"operation": moved.operation})]
+    live: list[tuple[str, dict[str, Any]]] = [
+        (f"operation:{moved.operation}", {"material": material}),
+        (f"acts:{moved.person}", {"operation": moved.operation}),
+    ]
     return Done(f"operation:{moved.operation}", answer, {"materials": [material]}, live)
 
 
@@ -361,7 +364,7 @@ def scrap_serials(session: Session, codes: Sequence[str]) -> int:
 
 # --- reading --------------------------------------------------------------------------------------------------------------------------------
 def lot_row(session: Session, code: str) -> sa.Row[Any]:
-    row = repository.lot(session, code)
+    row: sa.Row[Any] | None = repository.lot(session, code)
     if row is None:
         raise LotUnknown(what="lot", key=code, lot=code)
     return row
@@ -372,7 +375,7 @@ def find_serial(session: Session, code: str) -> sa.Row[Any] | None:
 
 
 def serial_row(session: Session, code: str) -> sa.Row[Any]:
-    row = repository.serial(session, code)
+    row: sa.Row[Any] | None = repository.serial(session, code)
     if row is None:
         raise SerialUnknown(what="serial", key=code, serial=code)
     return row

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mes_server.scans.models import HelpCall, RefusedAct
 
-REFUSED = RefusedAct.__table__
-CALL = HelpCall.__table__
+Row = Any  # a result row: its columns are attributes
+REFUSED = cast(sa.Table, RefusedAct.__table__)
+CALL = cast(sa.Table, HelpCall.__table__)
 
 
-def refused(session: Session, event_id: str) -> sa.Row[Any] | None:
+def refused(session: Session, event_id: str) -> Row | None:
     return session.execute(sa.select(REFUSED).where(REFUSED.c.event_id == event_id)).one_or_none()
 
 
@@ -45,22 +46,22 @@ def open_among(session: Session, event_ids: Sequence[str]) -> list[str]:
     return list(session.execute(sa.select(REFUSED.c.event_id).where(REFUSED.c.event_id.in_(event_ids), REFUSED.c.status == "open")).scalars())
 
 
-def refused_page(session: Session, status: str, after: int | None, limit: int) -> Sequence[sa.Row[Any]]:
+def refused_page(session: Session, status: str, after: int | None, limit: int) -> Sequence[Row]:
     query = sa.select(REFUSED).where(REFUSED.c.status == status).order_by(REFUSED.c.id.desc()).limit(limit)
     if after is not None:
         query = query.where(REFUSED.c.id < after)
     return session.execute(query).all()
 
 
-def open_call(session: Session, machine: str, kind: str) -> sa.Row[Any] | None:
+def open_call(session: Session, machine: str, kind: str) -> Row | None:
     return session.execute(sa.select(CALL).where(CALL.c.machine == machine, CALL.c.kind == kind, CALL.c.answered_ms.is_(None)).limit(1)).one_or_none()
 
 
-def open_calls(session: Session, machines: Sequence[str]) -> Sequence[sa.Row[Any]]:
+def open_calls(session: Session, machines: Sequence[str]) -> Sequence[Row]:
     return session.execute(sa.select(CALL).where(CALL.c.machine.in_(machines), CALL.c.answered_ms.is_(None)).order_by(CALL.c.at_ms)).all()
 
 
-def call(session: Session, event_id: str) -> sa.Row[Any] | None:
+def call(session: Session, event_id: str) -> Row | None:
     return session.execute(sa.select(CALL).where(CALL.c.event_id == event_id)).one_or_none()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from mes_server.traceability.models import TraceEdge, TraceNode
 
-NODE = TraceNode.__table__
-EDGE = TraceEdge.__table__
+Row = Any  # a result row: its columns are attributes
+NODE = cast(sa.Table, TraceNode.__table__)
+EDGE = cast(sa.Table, TraceEdge.__table__)
 _FIND = sa.select(NODE.c.id).where(NODE.c.kind == sa.bindparam("kind"), NODE.c.code == sa.bindparam("code"))
 
 
@@ -53,11 +54,11 @@ def reach(session: Session, root: int, direction: Literal["up", "down"], depth: 
     return list(session.execute(query).scalars())
 
 
-def nodes(session: Session, ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
+def nodes(session: Session, ids: Sequence[int]) -> Sequence[Row]:
     return session.execute(sa.select(NODE).where(NODE.c.id.in_(ids)).order_by(NODE.c.id)).all()
 
 
-def edges_from(session: Session, ids: Sequence[int], side: Literal["parent", "child"]) -> Sequence[sa.Row[Any]]:
+def edges_from(session: Session, ids: Sequence[int], side: Literal["parent", "child"]) -> Sequence[Row]:
     """Edges whose `side` is one of the nodes, one row per (parent, child, operation, precision)."""
     keys = (EDGE.c.parent, EDGE.c.child, EDGE.c.operation, EDGE.c.precision, EDGE.c.unit)
     return session.execute(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 from mes_server.work_orders.models import MachineCount, Operation, OperationMachine, OperationMark, OperationRun, Report, WorkOrder
 from mes_server.work_orders.rules import Change, Mark, Pieces, Run
 
-ORDER = WorkOrder.__table__
-OPERATION = Operation.__table__
-OPERATION_MACHINE = OperationMachine.__table__
-MARK = OperationMark.__table__
-RUN = OperationRun.__table__
-REPORT = Report.__table__
-COUNT = MachineCount.__table__
+Row = Any  # a result row: its columns are attributes
+ORDER = cast(sa.Table, WorkOrder.__table__)
+OPERATION = cast(sa.Table, Operation.__table__)
+OPERATION_MACHINE = cast(sa.Table, OperationMachine.__table__)
+MARK = cast(sa.Table, OperationMark.__table__)
+RUN = cast(sa.Table, OperationRun.__table__)
+REPORT = cast(sa.Table, Report.__table__)
+COUNT = cast(sa.Table, MachineCount.__table__)
 
 NO_DUE_MS = 9_007_199_254_740_991  # an order without a due date sorts last
 
@@ -60,21 +61,21 @@ _ADD_COUNTED = (
 _INSERT_REPORT = sa.insert(REPORT)
 
 
-def operation(session: Session, order: str, number: int) -> sa.Row[Any] | None:
+def operation(session: Session, order: str, number: int) -> Row | None:
     """The operation with its order's status, quantity, item; None if unknown."""
     return session.connection().execute(_OPERATION, {"order": order, "number": number}).one_or_none()
 
 
-def operation_by_id(session: Session, operation_id: int) -> sa.Row[Any]:
+def operation_by_id(session: Session, operation_id: int) -> Row:
     return session.connection().execute(_OPERATION_BY_ID, {"id": operation_id}).one()
 
 
-def changes_of(session: Session, event_id: str) -> Sequence[sa.Row[Any]]:
+def changes_of(session: Session, event_id: str) -> Sequence[Row]:
     """Undo and correction rows of one report, in any order."""
     return session.connection().execute(_CHANGES, {"event_id": event_id}).all()
 
 
-def add_pieces(session: Session, operation_id: int, pieces: Pieces, seen_ms: int) -> sa.Row[Any]:
+def add_pieces(session: Session, operation_id: int, pieces: Pieces, seen_ms: int) -> Row:
     """Adds signed pieces to the operation's totals; returns the new totals."""
     return (
         session.connection()
@@ -92,25 +93,25 @@ def insert_report(session: Session, row: dict[str, Any]) -> None:
     session.connection().execute(_INSERT_REPORT, row)
 
 
-def report_by_event(session: Session, event_id: str) -> sa.Row[Any] | None:
+def report_by_event(session: Session, event_id: str) -> Row | None:
     return session.execute(sa.select(REPORT).where(REPORT.c.event_id == event_id)).one_or_none()
 
 
-def change_of_row(row: sa.Row[Any]) -> Change:
+def change_of_row(row: Any) -> Change:
     said = Pieces(row.said_good, row.said_scrap, row.said_rework)
     return Change(row.kind, row.acted_ms, row.event_id, said, row.person)
 
 
 # --- orders -----------------------------------------------------------------------------------------------------------------------------
-def order(session: Session, number: str) -> sa.Row[Any] | None:
+def order(session: Session, number: str) -> Row | None:
     return session.execute(sa.select(ORDER).where(ORDER.c.number == number)).one_or_none()
 
 
-def order_by_id(session: Session, order_id: int) -> sa.Row[Any]:
+def order_by_id(session: Session, order_id: int) -> Row:
     return session.execute(sa.select(ORDER).where(ORDER.c.id == order_id)).one()
 
 
-def order_by_erp_id(session: Session, erp_id: str) -> sa.Row[Any] | None:
+def order_by_erp_id(session: Session, erp_id: str) -> Row | None:
     return session.execute(sa.select(ORDER).where(ORDER.c.erp_id == erp_id)).one_or_none()
 
 
@@ -137,11 +138,11 @@ def update_order(session: Session, order_id: int, **values: Any) -> None:
     session.execute(sa.update(ORDER).where(ORDER.c.id == order_id).values(**values))
 
 
-def operations_of(session: Session, order_id: int) -> Sequence[sa.Row[Any]]:
+def operations_of(session: Session, order_id: int) -> Sequence[Row]:
     return session.execute(sa.select(OPERATION).where(OPERATION.c.order_id == order_id).order_by(OPERATION.c.number)).all()
 
 
-def operations_of_orders(session: Session, order_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
+def operations_of_orders(session: Session, order_ids: Sequence[int]) -> Sequence[Row]:
     return session.execute(sa.select(OPERATION).where(OPERATION.c.order_id.in_(order_ids)).order_by(OPERATION.c.order_id, OPERATION.c.number)).all()
 
 
@@ -171,7 +172,7 @@ def marks(session: Session, operation_id: int) -> list[Mark]:
     return [Mark(row.kind, row.at_ms, row.event_id, row.machine, row.person) for row in rows]
 
 
-def marks_of_event(session: Session, event_id: str) -> Sequence[sa.Row[Any]]:
+def marks_of_event(session: Session, event_id: str) -> Sequence[Row]:
     return session.execute(sa.select(MARK).where(MARK.c.event_id == event_id)).all()
 
 
@@ -208,11 +209,11 @@ def replace_runs(session: Session, operation_id: int, new: Sequence[Run]) -> Non
         )
 
 
-def runs_of_operations(session: Session, operation_ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
+def runs_of_operations(session: Session, operation_ids: Sequence[int]) -> Sequence[Row]:
     return session.execute(sa.select(RUN).where(RUN.c.operation_id.in_(operation_ids)).order_by(RUN.c.from_ms, RUN.c.machine)).all()
 
 
-def runs_on_machine(session: Session, machine: str, from_ms: int, to_ms: int | None) -> Sequence[sa.Row[Any]]:
+def runs_on_machine(session: Session, machine: str, from_ms: int, to_ms: int | None) -> Sequence[Row]:
     """Runs that touch [from_ms, to_ms]; to_ms None: to the end of time."""
     query = sa.select(RUN).where(RUN.c.machine == machine, sa.or_(RUN.c.to_ms.is_(None), RUN.c.to_ms > from_ms))
     if to_ms is not None:
@@ -228,7 +229,7 @@ def insert_counts(session: Session, rows: list[dict[str, Any]]) -> None:
     session.connection().execute(_INSERT_COUNT, rows)
 
 
-def untagged_counts(session: Session, machine: str, from_ms: int, to_ms: int | None) -> Sequence[sa.Row[Any]]:
+def untagged_counts(session: Session, machine: str, from_ms: int, to_ms: int | None) -> Sequence[Row]:
     """Counts whose owner the operator's runs decide: without an order of the machine's own."""
     query = sa.select(COUNT).where(COUNT.c.machine == machine, COUNT.c.at_ms >= from_ms, COUNT.c.order_no.is_(None))
     if to_ms is not None:
@@ -236,7 +237,7 @@ def untagged_counts(session: Session, machine: str, from_ms: int, to_ms: int | N
     return session.execute(query).all()
 
 
-def homeless_counts(session: Session, order_number: str) -> Sequence[sa.Row[Any]]:
+def homeless_counts(session: Session, order_number: str) -> Sequence[Row]:
     """Counts a machine tagged with an order that was not known yet."""
     return session.execute(sa.select(COUNT).where(COUNT.c.order_no == order_number, COUNT.c.operation_id.is_(None))).all()
 
@@ -254,12 +255,12 @@ def reattribute(session: Session, changes: list[dict[str, Any]]) -> None:
         session.connection().execute(_REATTRIBUTE, changes)
 
 
-def operations_named(session: Session, order_numbers: Sequence[str]) -> Sequence[sa.Row[Any]]:
+def operations_named(session: Session, order_numbers: Sequence[str]) -> Sequence[Row]:
     columns = (OPERATION.c.id, OPERATION.c.order_id, OPERATION.c.order_number, OPERATION.c.number, OPERATION.c.machines, OPERATION.c.counting)
     return session.execute(sa.select(*columns).where(OPERATION.c.order_number.in_(order_numbers)).order_by(OPERATION.c.number)).all()
 
 
-def operations_by_id(session: Session, ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
+def operations_by_id(session: Session, ids: Sequence[int]) -> Sequence[Row]:
     columns = (OPERATION.c.id, OPERATION.c.order_id, OPERATION.c.order_number, OPERATION.c.number, OPERATION.c.machines, OPERATION.c.counting)
     return session.execute(sa.select(*columns).where(OPERATION.c.id.in_(ids))).all()
 
@@ -300,7 +301,7 @@ def _booked(machines: Sequence[str] | None, from_ms: int, to_ms: int) -> sa.Comp
     return sa.union_all(counted, said)
 
 
-def count_sums(session: Session, machines: Sequence[str] | None, from_ms: int, to_ms: int, order: str | None = None) -> Sequence[sa.Row[Any]]:
+def count_sums(session: Session, machines: Sequence[str] | None, from_ms: int, to_ms: int, order: str | None = None) -> Sequence[Row]:
     pieces = _booked(machines, from_ms, to_ms).subquery("pieces")
     query = (
         sa.select(
@@ -335,7 +336,7 @@ def count_sums(session: Session, machines: Sequence[str] | None, from_ms: int, t
     return session.execute(query).all()
 
 
-def count_buckets(session: Session, machines: Sequence[str], from_ms: int, to_ms: int, bucket_ms: int) -> Sequence[sa.Row[Any]]:
+def count_buckets(session: Session, machines: Sequence[str], from_ms: int, to_ms: int, bucket_ms: int) -> Sequence[Row]:
     pieces = _booked(machines, from_ms, to_ms).subquery("pieces")
     index = ((pieces.c.at_ms - from_ms) / sa.literal(bucket_ms, sa.BigInteger)).label("bucket")
     floor = sa.func.floor(index).label("bucket")
@@ -348,7 +349,7 @@ def count_buckets(session: Session, machines: Sequence[str], from_ms: int, to_ms
     ).all()
 
 
-def run_rows(session: Session, machines: Sequence[str] | None, from_ms: int, to_ms: int) -> Sequence[sa.Row[Any]]:
+def run_rows(session: Session, machines: Sequence[str] | None, from_ms: int, to_ms: int) -> Sequence[Row]:
     query = (
         sa.select(RUN, OPERATION.c.order_number, OPERATION.c.number, OPERATION.c.cycle_s, OPERATION.c.setup_s, ORDER.c.item)
         .join(OPERATION, OPERATION.c.id == RUN.c.operation_id)
@@ -369,7 +370,7 @@ def orders_page(
     q: str | None,
     after: Sequence[Any] | None,
     limit: int,
-) -> Sequence[sa.Row[Any]]:
+) -> Sequence[Row]:
     """Orders by due date (none last) and id; `after` is the key (due, id) of the last row seen."""
     due = sa.func.coalesce(ORDER.c.due_ms, NO_DUE_MS)
     query = sa.select(ORDER).order_by(due, ORDER.c.id).limit(limit)
@@ -391,7 +392,7 @@ def orders_page(
     return session.execute(query).all()
 
 
-def queue_rows(session: Session, machines: Sequence[str], statuses: Sequence[str], limit: int) -> Sequence[sa.Row[Any]]:
+def queue_rows(session: Session, machines: Sequence[str], statuses: Sequence[str], limit: int) -> Sequence[Row]:
     """Operations of open orders that may run on one of the machines: most urgent first."""
     own = sa.select(OPERATION_MACHINE.c.operation_id).where(OPERATION_MACHINE.c.machine.in_(machines))
     return session.execute(
@@ -401,11 +402,11 @@ def queue_rows(session: Session, machines: Sequence[str], statuses: Sequence[str
     ).all()
 
 
-def orders_by_id(session: Session, ids: Sequence[int]) -> Sequence[sa.Row[Any]]:
+def orders_by_id(session: Session, ids: Sequence[int]) -> Sequence[Row]:
     return session.execute(sa.select(ORDER).where(ORDER.c.id.in_(ids))).all()
 
 
-def reports_of_person(session: Session, person: str, since_ms: int, limit: int) -> Sequence[sa.Row[Any]]:
+def reports_of_person(session: Session, person: str, since_ms: int, limit: int) -> Sequence[Row]:
     return session.execute(
         sa.select(REPORT, OPERATION.c.order_number, OPERATION.c.number)
         .join(OPERATION, OPERATION.c.id == REPORT.c.operation_id, isouter=True)

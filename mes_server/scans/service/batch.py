@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
@@ -52,7 +52,7 @@ async def _run_one(kit: Kit, actor: Actor, raw: dict[str, Any], badge_holder: Ba
         act = parse(raw)
         answer = await run_act(kit, actor, act, badge_holder)
     except MesError as error:
-        status = "retry" if error.status >= 500 else "refused"
+        status: Literal["retry", "refused"] = "retry" if error.status >= 500 else "refused"
         return BatchResult(event_id=event_id, status=status, problem={**error.problem(actor.lang), "words": words(error)})
     return BatchResult(event_id=answer.event_id, status="replay" if answer.replay else "done", body=answer.body)
 

@@ -70,7 +70,7 @@ def drop_refused(session: Session, actor: Actor, command: DropRefused) -> Done:
 
 
 def _open(session: Session, event_id: str) -> sa.Row[Any]:
-    row = repository.refused(session, event_id)
+    row: sa.Row[Any] | None = repository.refused(session, event_id)
     if row is None:
         raise RefusedUnknown(what="entry", key=event_id, event=event_id)
     if row.status != "open":

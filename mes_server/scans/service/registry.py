@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from functools import reduce
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, create_model
 from sqlalchemy.orm import Session
@@ -62,5 +62,8 @@ def _act_model(name: str, command: type[Command]) -> type[Command]:
 ACTS: dict[str, tuple[type[Command], ServiceFunction]] = {
     name: (_act_model(name, command), function) for name, (command, function) in FUNCTIONS.items()
 }
-AnyAct = Annotated[reduce(operator.or_, (model for model, _ in ACTS.values())), Field(discriminator="act")]
+if TYPE_CHECKING:
+    AnyAct = Command
+else:
+    AnyAct = Annotated[reduce(operator.or_, (model for model, _ in ACTS.values())), Field(discriminator="act")]
 ADAPTER: TypeAdapter[Command] = TypeAdapter(AnyAct)

@@ -23,7 +23,7 @@ def operation_ref(row: Any) -> str:
 
 def find_operation(session: Session, ref: str) -> sa.Row[Any]:
     order, _, number = ref.rpartition("/")
-    row = repository.operation(session, order, int(number))
+    row: sa.Row[Any] | None = repository.operation(session, order, int(number))
     if row is None:
         raise OperationUnknown(what="operation", key=ref, operation=ref)
     return row

@@ -67,7 +67,7 @@ class ErpApplied:
 
 
 def find_order(session: Session, number: str) -> sa.Row[Any]:
-    row = repository.order(session, number)
+    row: sa.Row[Any] | None = repository.order(session, number)
     if row is None:
         raise OrderUnknown(what="order", key=number, order=number)
     return row
