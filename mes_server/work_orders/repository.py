@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from mes_server.work_orders.models import MachineCount, Operation, OperationMachine, OperationMark, OperationRun, Report, WorkOrder
-from mes_server.work_orders.rules import Change, Mark, Pieces, Run
+from mes_server.work_orders.values import Change, Mark, Pieces, Run
 
 Row = Any  # a result row: its columns are attributes
 ORDER = cast(sa.Table, WorkOrder.__table__)

@@ -9,9 +9,9 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from mes_server.work_orders.errors import FarTooMany, MachineCounts, NeedsConfirmation, NothingReported, NotPieces, TooFast
+from mes_server.work_orders.values import Change, Mark, Pieces, Run
 
 PIECES_MAX = 999_999  # more than six digits is a barcode, not a count (user_journeys G2)
 ORDER_FACTOR_MAX = 10
@@ -54,7 +54,6 @@ OPERATION_TRANSITIONS: dict[str, frozenset[str]] = {
 }
 OPERATION_ENDED = frozenset({"completed", "skipped", "aborted"})
 
-MarkKind = Literal["start", "interrupt", "complete", "skip", "abort"]
 _END_STATUS = {"complete": "completed", "skip": "skipped", "abort": "aborted"}
 
 
@@ -69,25 +68,6 @@ def is_late(at_ms: int, now_ms: int) -> bool:
 
 
 # --- what a person says -----------------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """Whole pieces; signed where they are a difference."""
-
-    good: int = 0
-    scrap: int = 0
-    rework: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.good + self.scrap + self.rework
-
-    def __sub__(self, other: Pieces) -> Pieces:
-        return Pieces(self.good - other.good, self.scrap - other.scrap, self.rework - other.rework)
-
-    def __add__(self, other: Pieces) -> Pieces:
-        return Pieces(self.good + other.good, self.scrap + other.scrap, self.rework + other.rework)
-
-
 def whole_pieces(value: float) -> int:
     """The number of pieces, or NotPieces for a negative, a fraction, more than six digits, or no number at all."""
     if not math.isfinite(value) or value < 0 or value > PIECES_MAX or value != int(value):
@@ -137,17 +117,6 @@ def booked(counting: str, said: Pieces, operation: str = "") -> Pieces:
     return Pieces(said.good - said.scrap - said.rework, said.scrap, said.rework)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """An undo or a correction of one report; `said` is what should have been said (undo: nothing)."""
-
-    kind: Literal["undo", "correct"]
-    acted_ms: int
-    event_id: str
-    said: Pieces
-    person: str | None = None
-
-
 def settled(said: Pieces, changes: Iterable[Change]) -> Pieces:
     """What a report finally says: nothing once it was undone, else what the latest correction says. Independent of arrival order."""
     latest: Change | None = None
@@ -160,25 +129,6 @@ def settled(said: Pieces, changes: Iterable[Change]) -> Pieces:
 
 
 # --- what a set of marks means ----------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class Mark:
-    kind: MarkKind
-    at_ms: int
-    event_id: str
-    machine: str | None = None  # None: every machine
-    person: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """An operation on a machine during [from_ms, to_ms); to_ms None while it runs."""
-
-    machine: str
-    person: str | None
-    from_ms: int
-    to_ms: int | None
-
-
 @dataclass(frozen=True, slots=True)
 class Progress:
     """What the marks of one operation say. `status` None: nothing was done yet."""

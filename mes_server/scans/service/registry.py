@@ -14,6 +14,7 @@ from mes_server.kit.acts import Command, Done, ServiceFunction
 from mes_server.machine_states import service as machine_states
 from mes_server.materials import service as materials
 from mes_server.materials.schemas import ReverseMaterial
+from mes_server.quality import service as quality
 from mes_server.scans.schemas import AnswerHelp, CallHelp
 from mes_server.scans.service.help import answer_help, call_help
 from mes_server.traceability import service as traceability
@@ -42,6 +43,7 @@ FUNCTIONS: dict[str, tuple[type[Command], ServiceFunction]] = {
     **materials.ACTS,
     **traceability.ACTS,
     **machine_states.ACTS,
+    **quality.ACTS,
     "production.report": (ReportProduction, report_production),
     "production.undo": (UndoProduction, undo),
     "help.call": (CallHelp, call_help),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mes_server.kit.acts import Command, ServiceFunction
 from mes_server.work_orders import schemas
+from mes_server.work_orders.rules import whole_pieces
 from mes_server.work_orders.service.common import SETTLED_BY
 from mes_server.work_orders.service.machine_counts import record_machine_counts
 from mes_server.work_orders.service.orders import (
@@ -99,4 +100,5 @@ __all__ = [
     "run_intervals",
     "start_operation",
     "undo_production",
+    "whole_pieces",
 ]

@@ -17,7 +17,6 @@ from mes_server.plant import service as plant
 from mes_server.products import service as products
 from mes_server.work_orders import repository, rules
 from mes_server.work_orders.errors import NoRouting, OrderExists, OrderTransition, OrderUnknown, QuantityTooSmall
-from mes_server.work_orders.rules import Mark
 from mes_server.work_orders.schemas import (
     CancelOrder,
     ChangeOrder,
@@ -30,6 +29,7 @@ from mes_server.work_orders.schemas import (
 )
 from mes_server.work_orders.service import work
 from mes_server.work_orders.service.machine_counts import adopt_homeless, counted_json
+from mes_server.work_orders.values import Mark, MarkKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +259,7 @@ def _abort_unstarted(session: Session, row: sa.Row[Any], at_ms: int, event_id: s
             _end(session, operation, "abort", at_ms, event_id, person)
 
 
-def _end(session: Session, operation: sa.Row[Any], kind: rules.MarkKind, at_ms: int, event_id: str, person: str | None) -> None:
+def _end(session: Session, operation: sa.Row[Any], kind: MarkKind, at_ms: int, event_id: str, person: str | None) -> None:
     if operation.status not in rules.OPERATION_ENDED:
         work.mark_operation(session, repository.operation_by_id(session, operation.id), [Mark(kind, at_ms, event_id, None, person)])
 

@@ -13,10 +13,10 @@ from mes_server.kit.actor import Actor
 from mes_server.kit.acts import Done, recorded_ms
 from mes_server.work_orders import repository, rules
 from mes_server.work_orders.errors import AlreadyReversed, CorrectTooLate, NeedsConfirmation, NotYours, ReasonMissing, UndoTooLate
-from mes_server.work_orders.rules import Change, Pieces
 from mes_server.work_orders.schemas import CorrectProduction, ReportProduction, UndoProduction
 from mes_server.work_orders.service import work
 from mes_server.work_orders.service.common import begin_order, check_open, find_operation, operation_ref, require, settled_by, when
+from mes_server.work_orders.values import Change, Pieces
 
 UNDO_GRACE_S = 5  # the bar stands ten seconds after the last merged tap; the act carries the first
 

@@ -15,10 +15,10 @@ from mes_server.kit.errors import Conflict
 from mes_server.plant import service as plant
 from mes_server.work_orders import repository, rules
 from mes_server.work_orders.errors import OperationHeld, WrongMachine
-from mes_server.work_orders.rules import Mark, Run
 from mes_server.work_orders.schemas import CompleteOperation, InterruptOperation, StartOperation
 from mes_server.work_orders.service.common import check_open, find_operation, operation_ref, require, settled_by, when
 from mes_server.work_orders.service.machine_counts import counted_json, reattribute_machine
+from mes_server.work_orders.values import Mark, Run
 
 
 def start_operation(session: Session, actor: Actor, command: StartOperation) -> Done:
