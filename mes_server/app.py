@@ -53,6 +53,7 @@ from mes_server.materials import routes as material_routes
 from mes_server.oee import routes as oee_routes
 from mes_server.plant import routes as plant_routes
 from mes_server.products import routes as product_routes
+from mes_server.quality import routes as quality_routes
 from mes_server.scans import routes as scan_routes
 from mes_server.telemetry import routes as telemetry_routes
 from mes_server.telemetry.duckdb_store import DuckdbStore
@@ -77,6 +78,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     work_order_routes.router,
     material_routes.router,
     traceability_routes.router,
+    quality_routes.router,
     scan_routes.router,
     erp_routes.router,
     telemetry_routes.router,
@@ -88,6 +90,7 @@ def _compose(app: FastAPI, settings: Settings, kit: Kit, real: Clock) -> list[Ba
     state: Any = app.state
     identity = state.identity = _identity(settings, kit, real)
     state.authenticate = identity.authenticate
+    state.photo_folder = settings.photos_dir
     state.settings_public = {"zone": settings.zone, "sparkplug_group": settings.sparkplug.group}
     state.telemetry = make_telemetry(settings)
     state.ingest = make_ingest(settings, kit, state.telemetry, state.metrics)

@@ -12,9 +12,24 @@ from mes_server.machine_states import models as machine_states
 from mes_server.materials import models as materials
 from mes_server.plant import models as plant
 from mes_server.products import models as products
+from mes_server.quality import models as quality
 from mes_server.scans import models as scans
 from mes_server.traceability import models as traceability
 from mes_server.work_orders import models as work_orders
 
-MODELS = (journal, identity, plant, products, machine_states, energy, work_orders, materials, traceability, scans, erp_sync, ingest)
+MODELS = (
+    journal,
+    identity,
+    plant,
+    products,
+    machine_states,
+    energy,
+    work_orders,
+    materials,
+    traceability,
+    quality,
+    scans,
+    erp_sync,
+    ingest,
+)
 metadata = Base.metadata

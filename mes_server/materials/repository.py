@@ -133,15 +133,6 @@ def loaded(session: Session, operations: Sequence[str]) -> Sequence[Row]:
     ).all()
 
 
-def movements_of_person(session: Session, person: str, since_ms: int, limit: int) -> Sequence[Row]:
-    return session.execute(
-        sa.select(MOVEMENT)
-        .where(MOVEMENT.c.person == person, MOVEMENT.c.at_ms >= since_ms)
-        .order_by(MOVEMENT.c.at_ms.desc(), MOVEMENT.c.id.desc())
-        .limit(limit)
-    ).all()
-
-
 def movements_of_serial(session: Session, serial: str) -> Sequence[Row]:
     return session.execute(sa.select(MOVEMENT).where(MOVEMENT.c.serial == serial).order_by(MOVEMENT.c.at_ms, MOVEMENT.c.id)).all()
 
@@ -152,3 +143,7 @@ def lots_named(session: Session, codes: Sequence[str]) -> Sequence[Row]:
 
 def serials_named(session: Session, codes: Sequence[str]) -> Sequence[Row]:
     return session.execute(sa.select(SERIAL).where(SERIAL.c.code.in_(codes))).all()
+
+
+def reversed_among(session: Session, event_ids: Sequence[str]) -> set[str]:
+    return {str(one) for one in session.execute(sa.select(MOVEMENT.c.reverses).where(MOVEMENT.c.reverses.in_(event_ids))).scalars()}

@@ -126,6 +126,7 @@ def consume_material(session: Session, actor: Actor, command: ConsumeMaterial) -
     if lot is None:
         raise LotUnknown(what="lot", key=command.lot, lot=command.lot)
     rules.check_lot(lot.code, lot.status, lot.holds, lot.held_ms, lot.expires_ms, opened.at_ms)
+    _check_serial(session, command.serial, opened.at_ms)
     milli = rules.milli(command.quantity, lot.unit, lot.item)
     _check_item(opened, lot, command.operation)
     warnings = opened.warnings + _check_amount(session, opened, lot, milli, asked=opened.late or command.confirmed)
@@ -154,6 +155,13 @@ def consume_material(session: Session, actor: Actor, command: ConsumeMaterial) -
         "warnings": warnings,
     }
     return _done(moved, lot.item, opened.facts.number, answer), moved
+
+
+def _check_serial(session: Session, code: str | None, at_ms: int) -> None:
+    """Nothing is built into a piece on hold. A piece that is not born yet is known by its label."""
+    serial = repository.serial(session, code) if code is not None else None
+    if serial is not None and serial.holds and at_ms >= (serial.held_ms or 0):
+        raise SerialHeld(serial=code, since=iso(serial.held_ms or serial.produced_ms))
 
 
 def _check_item(opened: OpenOperation, lot: sa.Row[Any], operation: str) -> None:
@@ -450,8 +458,9 @@ def is_movement(session: Session, event_id: str) -> bool:
     return repository.movement(session, event_id) is not None
 
 
-def movements_of_person(session: Session, person: str, since_ms: int, limit: int) -> Sequence[sa.Row[Any]]:
-    return repository.movements_of_person(session, person, since_ms, limit)
+def reversed_among(session: Session, event_ids: Sequence[str]) -> set[str]:
+    """Those of these movements that were taken back."""
+    return repository.reversed_among(session, event_ids) if event_ids else set()
 
 
 def movements_of_serial(session: Session, serial: str) -> Sequence[sa.Row[Any]]:

@@ -1,7 +1,7 @@
-"""Our own codes, pure: `W*WO-1001X` = type letter, `*`, text, check character (ISO/IEC 7064 MOD 37,36 over the letters and digits of letter and text).
+"""Our own codes, pure: `W*WO-1001X` = type letter, `*`, text, check character.
 
-A torn or mistyped code does not validate: without its head it has no type letter, a doubled one has a second `*`, and its tail is checked. The same
-rules run in the tablet (`web_kit/src/scan/codes.ts`).
+The check is ISO/IEC 7064 MOD 37,36 over the letters and digits of type letter and text. A torn or mistyped code does not validate: without its
+head it has no type letter, a doubled one has a second `*`, and its tail is checked. The tablet has the same rules (`web_kit/src/scan/codes.ts`).
 """
 
 from __future__ import annotations

@@ -35,11 +35,3 @@ class CallUnknown(NotFound):
     zh = "找不到该呼叫。"
     next_en = "Look at the open calls."
     next_zh = "请查看未处理的呼叫。"
-
-
-class BadgeUnknown(Refused):
-    code = "badge_unknown"
-    en = "This badge is not known, or it is blocked."
-    zh = "工牌未登记或已停用。"
-    next_en = "Ask your supervisor."
-    next_zh = "请联系班组长。"

@@ -1,7 +1,7 @@
-"""GS1 element strings and Digital Link URIs, pure: which application identifiers (AIs) a scan holds, each checked for length, signs, dates, check digits.
+"""GS1 element strings and Digital Link URIs, pure: which application identifiers (AIs) a scan holds, each checked for length, signs, dates, digits.
 
-A scanner announces GS1 by its symbology identifier (]C1 Code 128, ]d2 DataMatrix, ]Q3 QR, ]e0 DataBar, ]J1 DotCode); FNC1 arrives as 0x1d, as "^", or written
-out. Sources: GS1 General Specifications sections 3 and 7.8, GS1 Digital Link URI syntax 1.4.
+A scanner announces GS1 by its symbology identifier (]C1 Code 128, ]d2 DataMatrix, ]Q3 QR, ]e0 DataBar, ]J1 DotCode). FNC1 arrives as 0x1d, as "^", or
+written out. Sources: GS1 General Specifications sections 3 and 7.8, GS1 Digital Link URI syntax 1.4.
 """
 
 from __future__ import annotations

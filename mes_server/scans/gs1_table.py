@@ -1,6 +1,8 @@
-"""GS1 application identifiers: length, characters and the checks of each part. Facts of the GS1 General Specifications, section 3, as laid down in GS1's
-syntax dictionary. `*`: length fixed in advance, no separator needed. N digits, X any of the 82 signs, Y of the 39, Z base64url; [..] may be missing;
-`N..20`: up to 20. Checks: csum = check digit, csumalpha = check pair, yymmdd a day, yymmd0 a day or a month (00), hhmi …, the others as they are called.
+"""GS1 application identifiers: length, signs and checks of each part.
+
+Facts of the GS1 General Specifications, section 3, as laid down in GS1's syntax dictionary (gs1/gs1-syntax-dictionary, Apache-2.0).
+`*`: length fixed in advance, no separator needed. N digits, X any of the 82 signs, Y of the 39, Z base64url; [..] may be missing; `N..20`: up to 20.
+Checks: csum = check digit, csumalpha = check pair, yymmdd a day, yymmd0 a day or a month (00), the others as they are called.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from mes_server.kit import journal
 from mes_server.scans.models import HelpCall, RefusedAct
 
 Row = Any  # a result row: its columns are attributes
@@ -72,3 +73,18 @@ def insert_call(session: Session, row: dict[str, Any]) -> None:
 def answer_call(session: Session, call_id: int, person: str | None, at_ms: int) -> bool:
     statement = sa.update(CALL).where(CALL.c.id == call_id, CALL.c.answered_ms.is_(None)).values(answered_ms=at_ms, answered_by=person)
     return int(session.execute(statement).rowcount) == 1  # type: ignore[attr-defined]
+
+
+JOURNAL = cast(sa.Table, journal.JournalRecord.__table__)
+RECENT_WINDOW = 5_000  # newest records looked at: own last acts are always among them, and the search stays short on a journal of millions
+
+
+def recent_acts(session: Session, person: str, types: Sequence[str], since_ms: int, limit: int) -> Sequence[Row]:
+    newest = sa.select(sa.func.coalesce(sa.func.max(JOURNAL.c.seq), 0)).scalar_subquery()
+    columns = (JOURNAL.c.event_id, JOURNAL.c.type, JOURNAL.c.occurred_ms, JOURNAL.c.person, JOURNAL.c.payload)
+    return session.execute(
+        sa.select(*columns)
+        .where(JOURNAL.c.seq > newest - RECENT_WINDOW, JOURNAL.c.person == person, JOURNAL.c.type.in_(types), JOURNAL.c.occurred_ms >= since_ms)
+        .order_by(JOURNAL.c.seq.desc())
+        .limit(limit)
+    ).all()

@@ -8,7 +8,9 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, Field
 
 from mes_server.kit.acts import Command
-from mes_server.work_orders.schemas import Code, EventRef
+from mes_server.materials.schemas import LoadedLot
+from mes_server.quality.schemas import HoldView
+from mes_server.work_orders.schemas import Code, EventRef, OperationView
 
 BATCH_MAX = 500
 
@@ -93,3 +95,135 @@ class DecideBody(BaseModel):
     event_id: UUID
     occurred_at: AwareDatetime
     note: Annotated[str | None, Field(max_length=500)] = None
+
+
+class ScanView(BaseModel):
+    """What a code means; `data` holds what the screen of that kind needs."""
+
+    kind: Literal["operation", "order", "lot", "serial", "machine", "station", "reason", "item", "gs1", "badge", "unknown", "misread"]
+    code: str
+    label_zh: str
+    label_en: str
+    data: dict[str, Any] | None
+
+
+# --- the station's home -------------------------------------------------------------------------------------------------------------------
+class HomeMachine(BaseModel):
+    code: str
+    name_zh: str
+    name_en: str
+    state: str
+    since: str | None
+    alarm: str | None
+    alarm_zh: str | None
+    alarm_en: str | None
+    power_w: float | None
+    stale: bool
+
+
+class OrderHead(BaseModel):
+    number: str
+    quantity: int
+    due: str | None
+    status: str
+    item: dict[str, Any]
+
+
+class HourView(BaseModel):
+    hour: str
+    good: int
+    target: int | None
+
+
+class Notice(BaseModel):
+    """Something the operator must see once: the order was changed, held, cancelled."""
+
+    id: str
+    kind: str
+    zh: str
+    en: str
+
+
+class JobView(BaseModel):
+    operation: OperationView
+    order: OrderHead
+    machine: str
+    last_cycle_s: float | None
+    eta: str | None
+    hours: list[HourView]
+    chips: list[int]
+    notice: Notice | None
+
+
+class NextView(BaseModel):
+    operation: OperationView
+    order: OrderHead
+
+
+class ReasonTile(BaseModel):
+    code: str
+    zh: str
+    en: str
+
+
+class OpenStopView(BaseModel):
+    machine: str
+    from_: Annotated[str, Field(alias="from")]
+    to: str | None
+    state: str
+    alarm: str | None
+    suggested_reason: str | None
+
+    model_config = {"populate_by_name": True}
+
+
+class LastAct(BaseModel):
+    event_id: str
+    type: str
+    at: str
+    person: str | None
+    text_zh: str
+    text_en: str
+    undoable: bool
+    reversed: bool
+
+
+class CallView(BaseModel):
+    call: str
+    machine: str
+    kind: str
+    person: str | None
+    since: str
+
+
+class HomeView(BaseModel):
+    station: dict[str, str]
+    at: str
+    machines: list[HomeMachine]
+    jobs: list[JobView]
+    next: list[NextView]
+    scrap_reasons: list[ReasonTile]
+    stop_reasons: list[ReasonTile]
+    open_stops: list[OpenStopView]
+    loaded: list[LoadedLot]
+    last_acts: list[LastAct]
+    holds: list[HoldView]
+    calls: list[CallView]
+
+
+class PassportView(BaseModel):
+    """Everything known about one piece."""
+
+    serial: str
+    item: dict[str, str]
+    order: str
+    status: str
+    on_hold: bool
+    produced_at: str
+    machine: str | None
+    person: str | None
+    lots: list[dict[str, Any]]
+    defects: list[dict[str, Any]]
+    holds: list[HoldView]
+    kwh: float | None
+    operations: list[dict[str, Any]]

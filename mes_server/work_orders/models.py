@@ -24,6 +24,7 @@ class WorkOrder(Base):
     tracking: Mapped[str] = mapped_column(sa.String(10))
     box_quantity: Mapped[int | None]
     quantity: Mapped[int]
+    quantity_before: Mapped[int | None]  # before its last change
     status: Mapped[str] = mapped_column(sa.String(20), index=True)
     priority: Mapped[int]
     due_ms: Mapped[int | None] = mapped_column(MILLIS)

@@ -406,11 +406,13 @@ def orders_by_id(session: Session, ids: Sequence[int]) -> Sequence[Row]:
     return session.execute(sa.select(ORDER).where(ORDER.c.id.in_(ids))).all()
 
 
-def reports_of_person(session: Session, person: str, since_ms: int, limit: int) -> Sequence[Row]:
-    return session.execute(
-        sa.select(REPORT, OPERATION.c.order_number, OPERATION.c.number)
-        .join(OPERATION, OPERATION.c.id == REPORT.c.operation_id, isouter=True)
-        .where(REPORT.c.person == person, REPORT.c.acted_ms >= since_ms)
-        .order_by(REPORT.c.acted_ms.desc(), REPORT.c.id.desc())
-        .limit(limit)
-    ).all()
+def latest_counts(session: Session, machine: str, operation_id: int, limit: int = 2) -> Sequence[Row]:
+    query = sa.select(COUNT.c.at_ms, COUNT.c.good, COUNT.c.scrap).where(COUNT.c.machine == machine, COUNT.c.operation_id == operation_id)
+    return session.execute(query.order_by(COUNT.c.at_ms.desc()).limit(limit)).all()
+
+
+def reversed_among(session: Session, event_ids: Sequence[str]) -> set[str]:
+    """Reports that were undone."""
+    query = sa.select(REPORT.c.reverses).where(REPORT.c.reverses.in_(event_ids), REPORT.c.kind == "undo")
+    voided = sa.select(MARK.c.event_id).where(MARK.c.event_id.in_(event_ids), MARK.c.voided)
+    return {str(code) for code in session.execute(query.union(voided)).scalars()}

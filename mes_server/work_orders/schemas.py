@@ -202,7 +202,11 @@ class ErpLink(BaseModel):
 class OrderView(BaseModel):
     number: str
     item: ItemName
+    unit: str
+    tracking: str
+    box_quantity: int | None
     quantity: int
+    quantity_before: int | None  # before its last change, where it was changed after its release
     status: str
     priority: int
     due: str | None

@@ -35,6 +35,7 @@ from mes_server.work_orders.service.reads import (
     count_views,
     counts,
     current_operations,
+    last_cycle_s,
     open_operation,
     operation_buckets,
     operation_facts,
@@ -42,6 +43,7 @@ from mes_server.work_orders.service.reads import (
     orders_overview,
     orders_page,
     queue_for_machines,
+    reversed_among,
     run_intervals,
 )
 from mes_server.work_orders.service.reporting import correct_production, report_production, undo_production
@@ -85,6 +87,7 @@ __all__ = [
     "hold_operation",
     "hold_order",
     "interrupt_operation",
+    "last_cycle_s",
     "open_operation",
     "operation_buckets",
     "operation_facts",
@@ -97,6 +100,7 @@ __all__ = [
     "release_order",
     "report_production",
     "resume_order",
+    "reversed_among",
     "run_intervals",
     "start_operation",
     "undo_production",

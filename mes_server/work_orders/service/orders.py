@@ -285,7 +285,7 @@ def change_order(session: Session, actor: Actor, command: ChangeOrder) -> Done:
 
 
 def _set_quantity(session: Session, row: sa.Row[Any], quantity: int) -> None:
-    repository.update_order(session, row.id, quantity=quantity)
+    repository.update_order(session, row.id, quantity=quantity, quantity_before=row.quantity)
     repository.plan_operations(session, row.id, quantity)
 
 

@@ -13,6 +13,7 @@ from edge_agent.contract.clock import iso
 from mes_server.kit.actor import Actor
 from mes_server.kit.http import Page, decode_cursor, encode_cursor
 from mes_server.work_orders import repository
+from mes_server.work_orders.errors import OperationHeld
 from mes_server.work_orders.schemas import CountView, ErpLink, ItemName, OperationView, OrderView, RunView
 from mes_server.work_orders.service.common import check_open, find_operation, operation_ref, require, settled_by, when
 from mes_server.work_orders.service.orders import find_order
@@ -169,7 +170,11 @@ def _order_view(row: sa.Row[Any], operations: Sequence[sa.Row[Any]], runs: dict[
     return OrderView(
         number=row.number,
         item=ItemName(code=row.item, name_zh=row.item_name_zh, name_en=row.item_name_en),
+        unit=row.unit,
+        tracking=row.tracking,
+        box_quantity=row.box_quantity,
         quantity=row.quantity,
+        quantity_before=row.quantity_before,
         status=row.status,
         priority=row.priority,
         due=_iso(row.due_ms),
@@ -236,6 +241,21 @@ def count_views(session: Session, machines: Sequence[str] | None, from_ms: int, 
     ]
 
 
+def last_cycle_s(session: Session, machine: str, operation: str) -> float | None:
+    """Seconds between the machine's last two counts of the operation, a piece; None where it has not counted twice."""
+    row = find_operation(session, operation)
+    latest = repository.latest_counts(session, machine, row.id)
+    if len(latest) < 2:
+        return None
+    pieces = latest[0].good + latest[0].scrap
+    return round((latest[0].at_ms - latest[1].at_ms) / 1000 / pieces, 1) if pieces > 0 else None
+
+
+def reversed_among(session: Session, event_ids: Sequence[str]) -> set[str]:
+    """Those of these acts (reports, starts, completions) that were taken back."""
+    return repository.reversed_among(session, event_ids) if event_ids else set()
+
+
 # --- for acts of other slices ---------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class OperationFacts:
@@ -295,4 +315,6 @@ def open_operation(session: Session, actor: Actor, right: str, ref: str, machine
     require(session, actor, right, machine or (row.machines[0] if row.machines else None))
     at_ms, late = when(session, occurred_ms)
     warnings = check_open(session, row, at_ms, late=True)
+    if row.held and not late and settled_by(session) is None:
+        raise OperationHeld(operation=ref)
     return OpenOperation(operation_facts(session, ref), at_ms, late or settled_by(session) is not None, warnings)

@@ -1,0 +1,70 @@
+"""The tablets' door: batch, decide list, scan resolver, station home, labels, photos."""
+
+from __future__ import annotations
+
+from tests.support.orders import do, operation, refused, set_up
+from tests.support.server import RunningServer
+
+
+def test_station_home_shows_the_running_job_in_one_call(any_server: RunningServer) -> None:
+    server = any_server
+    client = set_up(server)
+    do(server, client, "operation.start", operation="WO-1001/40", machine="DEB-01")
+    server.clock.advance(600)
+    do(server, client, "production.report", operation="WO-1001/40", machine="DEB-01", good=10, scrap=2, reason="burr")
+    home = client.get("/stations/ST-FIN/home").json()
+    (job,) = home["jobs"]
+    assert (job["operation"]["id"], job["machine"], job["operation"]["good"]) == ("WO-1001/40", "DEB-01", 10)
+    assert sum(hour["good"] for hour in job["hours"]) == 10 and job["chips"] == [1, 5, 10, 24]
+    assert [tile["code"] for tile in home["scrap_reasons"]] == ["burr", "size"]
+    assert home["last_acts"][0]["text_en"].startswith("Good +10 · Scrap Burr +2") and home["last_acts"][0]["undoable"]
+    assert home["machines"][0]["code"] == "DEB-01"
+    lathes = client.get("/stations/ST-LAT/home").json()
+    assert [one["operation"]["id"] for one in lathes["next"]] == []  # operation 20 waits for 10
+    do(server, client, "operation.start", operation="WO-1001/10", machine="SAW-01")
+    lathes = client.get("/stations/ST-LAT/home").json()
+    assert [one["operation"]["id"] for one in lathes["next"]] == ["WO-1001/20"]
+
+
+def test_a_refused_act_of_a_batch_waits_for_the_supervisor(any_server: RunningServer) -> None:
+    server = any_server
+    client = set_up(server)
+    acts = [
+        server.envelope(type="operation.start", operation="WO-1001/40", machine="DEB-01"),
+        server.envelope(type="production.report", operation="WO-1001/40", machine="DEB-01", good=7),
+        server.envelope(type="production.report", operation="WO-9999/40", machine="DEB-01", good=7),
+        server.envelope(type="nonsense"),
+    ]
+    answer = client.post("/acts/batch", json={"device_time": server.now(), "acts": acts}).json()
+    assert [one["status"] for one in answer["results"]] == ["done", "refused", "refused", "refused"]  # 7 in no time is asked
+    server.clock.advance(600)
+    again = client.post("/acts/batch", json={"device_time": server.now(), "acts": acts}).json()
+    assert [one["status"] for one in again["results"]] == ["replay", "done", "refused", "refused"]
+    waiting = client.get("/decide").json()["items"]
+    assert {one["problem"]["code"] for one in waiting} == {"operation_unknown", "bad_request_body"}
+    assert operation(client, "WO-1001/40")["good"] == 7
+    problem = client.post(f"/decide/{acts[2]['event_id']}/retry", json=server.envelope())
+    assert problem.status_code == 404 and problem.json()["code"] == "operation_unknown"
+    server.act(client, f"/decide/{acts[3]['event_id']}/drop")
+    assert len(client.get("/decide").json()["items"]) == 1
+
+
+def test_scan_resolves_own_codes_and_plain_codes(server: RunningServer) -> None:
+    from mes_server.scans.codes import own_code
+
+    client = set_up(server)
+    do(server, client, "material.receive", lot="LOT 7/A", item="BAR-40", quantity=120.5, supplier="宝钢")
+
+    def scan(code: str) -> dict[str, object]:
+        found: dict[str, object] = client.get("/scan", params={"code": code}).json()
+        return found
+
+    assert scan(own_code("order", "WO-1001"))["kind"] == "order"
+    assert scan(own_code("operation", "WO-1001/40"))["kind"] == "operation"
+    assert scan(own_code("operation", "WO-1001/40")[:-1])["kind"] == "misread"
+    assert scan("WO-1001/40")["kind"] == "operation" and scan("WO-1001")["kind"] == "order"
+    assert scan("LOT 7/A")["kind"] == "lot" and scan(own_code("lot", "LOT 7/A"))["kind"] == "lot"
+    assert scan("LAT-01")["kind"] == "machine" and scan("burr")["kind"] == "reason" and scan("ST-LAT")["kind"] == "station"
+    assert scan("P-310")["kind"] == "item" and scan("nothing")["kind"] == "unknown"
+    problem = refused(server, client, "material.consume", operation="WO-1001/10", lot="nope", quantity=1)
+    assert problem["code"] == "lot_unknown"
