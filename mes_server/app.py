@@ -10,6 +10,8 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,7 @@ from mes_server.ingest.booking import SliceBooking
 from mes_server.ingest.broker_settings import BrokerLink
 from mes_server.ingest.embedded_broker import EmbeddedBroker
 from mes_server.ingest.figures import IngestFigures
-from mes_server.ingest.service import IngestBounds, IngestService
+from mes_server.ingest.service import IngestBounds, IngestService, edges_health, history_progress, last_values
 from mes_server.kit import routes as kit_routes
 from mes_server.kit import sealing, spa
 from mes_server.kit.acts import Acts
@@ -47,18 +49,22 @@ from mes_server.kit.live import Live
 from mes_server.kit.metrics import Metrics
 from mes_server.kit.services import Background
 from mes_server.kit.serving import Server
+from mes_server.kit.services import Background, Every
 from mes_server.kit.web import BodyLimit, RequestFigures, SecurityHeaders
 from mes_server.machine_states import routes as machine_states_routes
+from mes_server.machine_states.watcher import StopWatcher
 from mes_server.materials import routes as material_routes
 from mes_server.oee import routes as oee_routes
 from mes_server.plant import routes as plant_routes
 from mes_server.products import routes as product_routes
 from mes_server.quality import routes as quality_routes
+from mes_server.reports import routes as reports_routes
+from mes_server.reports.service import Probes
 from mes_server.scans import routes as scan_routes
 from mes_server.telemetry import routes as telemetry_routes
 from mes_server.telemetry.duckdb_store import DuckdbStore
 from mes_server.telemetry.memory_store import MemoryStore
-from mes_server.telemetry.store import TelemetryStore
+from mes_server.telemetry.store import POINTS_MAX, TelemetryStore
 from mes_server.traceability import routes as traceability_routes
 from mes_server.work_orders import routes as work_order_routes
 
@@ -80,6 +86,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     traceability_routes.router,
     quality_routes.router,
     scan_routes.router,
+    reports_routes.router,
     erp_routes.router,
     telemetry_routes.router,
 )
@@ -95,6 +102,30 @@ def _compose(app: FastAPI, settings: Settings, kit: Kit, real: Clock) -> list[Ba
     state.telemetry = make_telemetry(settings)
     state.ingest = make_ingest(settings, kit, state.telemetry, state.metrics)
     return [sealing.Sealer(kit, state.metrics, folder=settings.data_dir), identity, state.ingest, *_erp(app, settings.erp, kit)]
+    state.reports = _probes(settings, state)
+    stops = Every("stop-watcher", 2.0, StopWatcher(kit).look)
+    return [sealing.Sealer(kit, state.metrics), identity, state.ingest, stops, *_erp(app, settings.erp, kit)]
+
+def _probes(settings: Settings, state: Any) -> Probes:
+    """What ingest and telemetry know and the composed views show."""
+    def extremes(device: str, metric: str, from_ms: int, to_ms: int, bucket_ms: int) -> dict[int, tuple[float | None, float | None]]:
+        points = min(POINTS_MAX, max(1, -(-(to_ms - from_ms) // bucket_ms)))
+        found = state.telemetry.buckets(device, metric, from_ms, from_ms + points * bucket_ms, points)
+        return {int(at): (round(float(low), 1), round(float(high), 1)) for at, low, high in zip(found.start, found.low, found.high, strict=True)}
+    def broker() -> dict[str, Any]:
+        mqtt = state.ingest.mqtt
+        return {"connected": mqtt is not None and mqtt.online, "since": None}
+    return Probes(
+        edges=lambda session: edges_health(state.ingest, session),
+        progress=lambda session: history_progress(state.ingest, session),
+        last_values=lambda codes: last_values(state.ingest, codes),
+        broker=broker,
+        extremes=extremes,
+        telemetry=state.telemetry.kind,
+        database="postgresql" if settings.database_url.startswith("postgresql") else "sqlite",
+        version=__version__,
+        started_s=time.monotonic(),
+    )
 
 
 def _erp(app: FastAPI, settings: ErpSettings, kit: Kit) -> list[Background]:

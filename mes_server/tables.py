@@ -13,6 +13,7 @@ from mes_server.materials import models as materials
 from mes_server.plant import models as plant
 from mes_server.products import models as products
 from mes_server.quality import models as quality
+from mes_server.reports import models as reports
 from mes_server.scans import models as scans
 from mes_server.traceability import models as traceability
 from mes_server.work_orders import models as work_orders
@@ -32,4 +33,5 @@ MODELS = (
     erp_sync,
     ingest,
 )
+MODELS = (journal, identity, plant, products, machine_states, energy, work_orders, materials, traceability, scans, erp_sync, ingest, reports)
 metadata = Base.metadata

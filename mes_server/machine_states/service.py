@@ -286,12 +286,19 @@ def open_stops(session: Session, machines: Sequence[Machine], now_ms: int) -> li
     return sorted(out, key=lambda one: (-one["from_ms"], one["machine"]))
 
 
-def newly_open(session: Session, machines: Sequence[Machine], now_ms: int, told: dict[str, int]) -> list[tuple[str, dict[str, Any]]]:
-    """`stop:<machine>` events for stops that passed the micro-stop limit since last asked. `told` (machine → stop start) is the caller's memory."""
+def newly_open(
+    session: Session, machines: Sequence[Machine], now_ms: int, told: dict[str, int], speed: float = 1.0
+) -> list[tuple[str, dict[str, Any]]]:
+    """`stop:<machine>` events for stops that passed the micro-stop limit since last asked. `told` (machine → stop start) is the caller's memory.
+
+    A machine whose history is still coming in has no news: its last booked stop is long past.
+    """
     out = []
     for machine, history in zip(machines, histories(session, machines, now_ms - 1, now_ms), strict=True):
         last = history.stops[-1] if history.stops else None
         if last is None or not last.open or last.state == rules.SETUP or rules.is_micro(last, machine.micro_stop_s):
+            continue
+        if now_ms - last.to_ms > STALE_S * 1000 * max(1.0, speed):
             continue
         if told.get(machine.code) == last.from_ms:
             continue

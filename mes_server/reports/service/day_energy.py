@@ -1,0 +1,81 @@
+"""A day's energy beside the mean of the 13 days before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from sqlalchemy.orm import Session
+
+from mes_server.energy import balance, rules
+from mes_server.energy import service as energy
+from mes_server.kit.http import Kit
+from mes_server.plant import service as plant
+from mes_server.reports.schemas import Deviation, EnergyBlock
+
+Window = tuple[int, int]
+COVERAGE_MIN = 0.9  # a day of which less is known is no baseline
+
+
+def energy_block(
+    session: Session, kit: Kit, model: plant.PlantModel, days: Sequence[date], windows: dict[date, Window]
+) -> EnergyBlock:
+    """`days` ascending, the last one is the day itself. One read of each meter for all days."""
+    low, high = windows[days[0]][0], windows[days[-1]][1]
+    now_ms = kit.clock.now_ms()
+    series = energy.series(session, list(model.meters), low, high)
+    incomers = [one.code for one in model.meters.values() if one.kind == "incomer"]
+    whole = incomers or [one.code for one in model.meters.values() if one.kind in ("machine", "utility")]
+    idle = balance.idle_spans(session, model, low, min(high, now_ms))
+    zone = energy.zone_of(model, kit.zone)
+    spent: list[float | None] = []
+    per_good: list[float | None] = []
+    wasted: list[float | None] = []
+    demand: list[float | None] = []
+    coverage: float | None = None
+    for day in days:
+        window = windows[day]
+        used = [rules.used(series[code], *window) for code in whole]
+        elapsed = min(window[1], max(now_ms, window[0])) - window[0]
+        coverage = min((one.known_ms for one in used), default=0) / elapsed if elapsed > 0 and used else None
+        solid = coverage is not None and (coverage >= COVERAGE_MIN or day == days[-1])
+        total = _whole([one.total for one in used]) if solid else None
+        good = balance.good_pieces(session, *window)
+        spent.append(total)
+        per_good.append(total / good if total is not None and good > 0 else None)
+        wasted.append(_idle(model, series, idle, window) if solid else None)
+        borders = rules.bucket_borders(*window, rules.QUARTER_S, zone, whole=True)
+        peak = rules.demand_block(series[incomers[0]], borders) if len(incomers) == 1 else None
+        demand.append(peak.w if peak is not None and solid else None)
+    return EnergyBlock(
+        wh_per_good=_against(per_good, 3),
+        idle_wh=_against(wasted, 1),
+        demand_w_max=_against(demand, 1),
+        wh=_against(spent, 1),
+        coverage=None if coverage is None else round(min(1.0, coverage), 6),
+    )
+
+
+def _whole(values: Sequence[float | None]) -> float | None:
+    """The sum; None as soon as one meter is silent (half a sum is no sum)."""
+    return None if not values or any(one is None for one in values) else sum(one for one in values if one is not None)
+
+
+def _idle(model: plant.PlantModel, series: dict[str, rules.Series | None], idle: dict[str, list[Window]], window: Window) -> float | None:
+    found = []
+    for meter in model.meters.values():
+        if meter.machine in idle:
+            spans = [(max(a, window[0]), min(b, window[1])) for a, b in idle[meter.machine] if b > window[0] and a < window[1]]
+            found.append(rules.used_in(series[meter.code], spans))
+    known = [one for one in found if one is not None]
+    return sum(known) if known else None
+
+
+def _against(values: Sequence[float | None], digits: int) -> Deviation:
+    before = [one for one in values[:-1] if one is not None]
+    value = values[-1]
+    return Deviation(
+        value=None if value is None else round(value, digits),
+        baseline=round(sum(before) / len(before), digits) if before else None,
+        days=len(before),
+    )

@@ -1,0 +1,56 @@
+"""What the doors above this slice know and the screens want: the composition root hands it down, so that reports import no door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+Watts = tuple[float | None, float | None]
+
+
+def _no_edges(session: Session) -> list[dict[str, Any]]:
+    return []
+
+
+def _no_progress(session: Session) -> dict[str, Any]:
+    return {"expected": None, "stored": 0, "done": True}
+
+
+def _no_values(codes: Iterable[str]) -> dict[str, dict[str, Any]]:
+    return {}
+
+
+def _no_erp(session: Session) -> dict[str, Any] | None:
+    return None
+
+
+def _no_broker() -> dict[str, Any]:
+    return {"connected": False, "since": None}
+
+
+def _no_samples(device: str, metric: str, from_ms: int, to_ms: int, bucket_ms: int) -> dict[int, Watts]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Each field answers "nothing there" until the composition root says better.
+
+    edges(session): rows of GET /health/system; progress(session): {expected, stored, done}; last_values(codes): code → {power_w, at_ms, stale, …};
+    erp(session): GET /erp/status or None; broker(): {connected, since};
+    extremes(device, metric, from_ms, to_ms, bucket_ms): bucket start → (min, max).
+    """
+
+    edges: Callable[[Session], list[dict[str, Any]]] = _no_edges
+    progress: Callable[[Session], dict[str, Any]] = _no_progress
+    last_values: Callable[[Iterable[str]], dict[str, dict[str, Any]]] = _no_values
+    erp: Callable[[Session], dict[str, Any] | None] = _no_erp
+    broker: Callable[[], dict[str, Any]] = _no_broker
+    extremes: Callable[[str, str, int, int, int], dict[int, Watts]] = _no_samples
+    telemetry: str = "none"
+    database: str = "sqlite"
+    version: str = ""
+    started_s: float = 0.0  # time.monotonic at start
