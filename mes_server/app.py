@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -47,9 +46,8 @@ from mes_server.kit.errors import MesError
 from mes_server.kit.http import OPEN, Kit, install_problem_handlers
 from mes_server.kit.live import Live
 from mes_server.kit.metrics import Metrics
-from mes_server.kit.services import Background
-from mes_server.kit.serving import Server
 from mes_server.kit.services import Background, Every
+from mes_server.kit.serving import Server
 from mes_server.kit.web import BodyLimit, RequestFigures, SecurityHeaders
 from mes_server.machine_states import routes as machine_states_routes
 from mes_server.machine_states.watcher import StopWatcher
