@@ -137,15 +137,16 @@ class Field:
     async def _switch(self, plc: LinePlc, event: PlcEvent) -> None:
         async with plc.lock:
             if event.up:
-                await plc.start(event.at_ms)
+                await plc.start(lambda since_ms: max(since_ms, event.at_ms))
             else:
                 await plc.stop()
 
     # --- up and down --------------------------------------------------------------------------------------------------------
 
     async def start(self, erp_port: int, erp_key: str) -> None:
+        now_ms = self.clock.now_ms()
         for plc in self.plcs.values():
-            await plc.start()
+            await plc.start(lambda since_ms: min(since_ms, now_ms))  # a plant that begins soon stands there already
         for gateway in self.gateways:
             await gateway.start()
         app = build_app(self.books, self.clock, erp_key, self.scenario.site["name_en"])

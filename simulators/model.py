@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,13 @@ ROLES = {
     "supervisor": [{"role": "supervisor"}],
     "planner": [{"role": "planner"}],
     "manager": [{"role": "manager"}],
-    "energy": [{"role": "energy_manager"}],
+    "energy": [{"role": "energy"}],
 }
 
 
 def badge(person: Person) -> str:
     """The number on a person's badge."""
-    return f"{person.code}-{sum(ord(c) * (i + 7) for i, c in enumerate(person.code)) % 9000 + 1000}"
+    return f"HT-{person.code}-{_digits(person, 'badge', 6)}"
 
 
 def plant_model(scenario: Scenario) -> dict[str, Any]:
@@ -116,7 +117,12 @@ def people(scenario: Scenario) -> list[dict[str, Any]]:
 
 
 def pin(person: Person) -> str:
-    return f"{(int(person.code[1:]) * 7919) % 9000 + 1000}"
+    return _digits(person, "pin", 6)
+
+
+def _digits(person: Person, what: str, length: int) -> str:
+    """Digits that belong to a person and look like no run (a demo's secrets are printed, so they need not be random)."""
+    return f"{int(hashlib.sha256(f'{what}/{person.code}'.encode()).hexdigest(), 16) % 10**length:0{length}d}"
 
 
 @dataclass(frozen=True, slots=True)

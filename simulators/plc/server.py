@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,8 +100,11 @@ class LinePlc:
     def _uri(self) -> str:
         return f"{self.line.namespace}:server"
 
-    async def start(self, at_ms: int | None = None) -> None:
-        """Builds the address space with the machines' present values. After a restart (`at_ms`) every value carries the moment of the start."""
+    async def start(self, stamp: Callable[[int], int]) -> None:
+        """Builds the address space with the machines' present values; `stamp` makes a value's source time from the moment it was true from.
+
+        (A controller that just started says "since now" of what it finds.)
+        """
         server = Server(user_manager=_OneUser(self.identity.user, self.identity.password))
         await server.init()
         server.set_endpoint(self.identity.url)
@@ -113,7 +117,7 @@ class LinePlc:
         await server.load_private_key(str(key))
         index = await server.register_namespace(self.line.namespace)
         for machine in self._machines:
-            await self._add(server, index, machine, at_ms)
+            await self._add(server, index, machine, stamp)
         await server.start()
         self._server = server
         for code, name in self._missed:
@@ -121,7 +125,7 @@ class LinePlc:
             await self.write(code, name, value, since_ms)
         self._missed.clear()
 
-    async def _add(self, server: Server, index: int, machine: Machine, at_ms: int | None) -> None:
+    async def _add(self, server: Server, index: int, machine: Machine, stamp: Callable[[int], int]) -> None:
         code = machine.spec.code
         parent = await server.nodes.objects.add_object(_node_id(code, index), f"{index}:{code}")
         for name, (value, since_ms) in machine.variables.items():
@@ -130,7 +134,7 @@ class LinePlc:
                 kind = ua.VariantType.UInt16
             node = await parent.add_variable(_node_id(f"{code}.{name}", index), f"{index}:{name}", ua.Variant(value, kind))
             self._nodes[code, name] = (node.nodeid, kind)
-            await server.write_attribute_value(node.nodeid, _data(value, kind, since_ms if at_ms is None else max(at_ms, since_ms)))
+            await server.write_attribute_value(node.nodeid, _data(value, kind, stamp(since_ms)))
             self._missed.discard((code, name))
 
     async def write(self, machine: str, name: str, value: Value, at_ms: int) -> None:

@@ -47,7 +47,7 @@ async def _plc(tmp_path: Path) -> None:
     plant.advance(START)
     line = scenario.line("L1")
     plc = LinePlc(line, [m for m in plant.machines.values() if m.spec.line == "L1"], PlcIdentity(free_port(), "edge", "secret", tmp_path))
-    await plc.start()
+    await plc.start(lambda since_ms: since_ms)
     try:
         stranger = await _connect(plc.identity.url, tmp_path, "edge", "wrong")
         with pytest.raises(ua.UaError):

@@ -1,0 +1,268 @@
+"""The whole plant and the whole product on free ports in one folder: server (with its broker), two edge agents, PLCs, meters, ERP, people.
+
+Starts them in the order a plant would, waits until each can be used, and ends everything by the pids it started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from edge_agent.contract.clock import PlantClock, iso
+from simulators import model
+from simulators.field import Field, identity
+from simulators.ledger import Ledger
+from simulators.link import Link
+from simulators.operators import Api, ApiError, Desk, Tablets, UploadMess
+from simulators.physics import Plant
+from simulators.processes import Child, Ports
+from simulators.scenario import Scenario
+
+ADMIN_USER, ADMIN_PASSWORD = "admin", "pump-works-2026"
+HOST_ID = "gemba"
+
+
+class StackError(RuntimeError):
+    """The stack did not come up; the text says which part and shows the end of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """`fixed_ports`: take 8080 and friends when they are free (demo), else any. `links`: proxies before the broker (fault runs)."""
+
+    speed: float = 1.0
+    fixed_ports: bool = False
+    links: bool = False
+    uploads: UploadMess = UploadMess()
+    desk_every_s: float = 2.0
+
+
+class Stack:
+    def __init__(self, folder: Path, scenario: Scenario, plant: Plant, clock: PlantClock, options: StackOptions, end_ms: int | None = None) -> None:
+        self.folder, self.scenario, self.plant, self.clock, self.options = folder, scenario, plant, clock, options
+        folder.mkdir(parents=True, exist_ok=True)
+        self.secrets = folder / "secrets"
+        self.secrets.mkdir(exist_ok=True, mode=0o700)
+        self.ports = Ports()
+        fixed = options.fixed_ports
+        self.http_port = self.ports.take(8080 if fixed else 0)
+        self.broker_port = self.ports.take(1883 if fixed else 0)
+        self.erp_port = self.ports.take(8090 if fixed else 0)
+        plcs = {line.code: self.ports.take(4840 + n if fixed else 0) for n, line in enumerate(scenario.lines)}
+        self.modbus = {line.code: self.ports.take(5020 + n if fixed else 0) for n, line in enumerate(scenario.lines)}
+        self.plc_password, self.erp_key = secrets.token_urlsafe(12), secrets.token_urlsafe(18)
+        self.ledger = Ledger(folder / "ledger.db", new=True)
+        identities = {code: identity(port, folder / "plc", self.plc_password) for code, port in plcs.items()}
+        self.field = Field(scenario, plant, clock, self.ledger, identities, self.modbus, end_ms)
+        self.links = {line.code: Link(self.ports.take(), self.broker_port) for line in scenario.lines} if options.links else {}
+        self.server = Child("server", "mes_server", self._server_arguments("serve"), folder / "server.log")
+        self.edges = {
+            line.code: Child(
+                line.edge, "edge_agent", ["run", "--config", str(self._edge_file(line.code)), *self._clock()], folder / f"{line.edge}.log"
+            )
+            for line in scenario.lines
+        }
+        self.api = Api(self.url, clock)
+        self.tablets: Tablets | None = None
+        self.desk = Desk(self.api, options.desk_every_s)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    def _clock(self) -> list[str]:
+        return ["--clock-start", iso(self.clock.start_ms), "--clock-anchor", repr(self.clock.anchor_s), "--speed", repr(self.clock.speed)]
+
+    def _server_arguments(self, command: str) -> list[str]:
+        clock = self._clock() if command == "serve" and self.clock.anchor_s else []
+        return [command, "--config", str(self.folder / "server.toml"), *clock]
+
+    def _edge_file(self, line: str) -> Path:
+        return self.folder / f"edge-{line}.toml"
+
+    # --- configuration ------------------------------------------------------------------------------------------------------
+
+    def _secret(self, name: str, value: str) -> Path:
+        path = self.secrets / name
+        path.write_text(value + "\n", encoding="utf-8")
+        path.chmod(0o600)
+        return path
+
+    def write_server_config(self) -> None:
+        token = self._secret("erp.token", self.erp_key)
+        poll = max(10.0, self.options.speed)
+        text = f"""# Made by the simulators.
+data_dir = {json.dumps(str(self.folder / "server"))}
+zone = {json.dumps(self.scenario.zone)}
+[http]
+port = {self.http_port}
+[broker]
+port = {self.broker_port}
+[sparkplug]
+group = {json.dumps(self.scenario.site["code"])}
+host_id = "{HOST_ID}"
+[identity]
+tries_per_minute_max = 10000
+admin_idle_s = 86400
+[erp]
+kind = "http"
+url = "http://127.0.0.1:{self.erp_port}"
+token_file = {json.dumps(str(token))}
+poll_s = {poll}
+"""
+        (self.folder / "server.toml").write_text(text, encoding="utf-8")
+
+    def write_edge_configs(self) -> None:
+        plc_password = self._secret("plc.password", self.plc_password)
+        for line in self.scenario.lines:
+            user = json.loads((self.folder / "server" / "broker" / "users" / f"{line.edge}.json").read_text(encoding="utf-8"))
+            where = model.EdgeAddresses(
+                broker_host="127.0.0.1",
+                broker_port=self.links[line.code].port if self.links else int(user["port"]),
+                broker_user=user["user"],
+                broker_password_file=self._secret(f"mqtt-{line.edge}.password", user["password"]),
+                plc_url=self.field.plcs[line.code].identity.url,
+                plc_user="edge",
+                plc_password_file=plc_password,
+                modbus_port=self.modbus[line.code],
+                host_id=HOST_ID,
+            )
+            text = model.edge_config(self.scenario, line.code, where, self.options.speed, self.folder / f"{line.edge}.buffer")
+            self._edge_file(line.code).write_text(text, encoding="utf-8")
+
+    # --- up -----------------------------------------------------------------------------------------------------------------
+
+    async def start(self, say: Callable[[str], None] = lambda text: None, *, edges: bool = True) -> None:
+        """Everything up and ready for the first event. Raises StackError."""
+        self.write_server_config()
+        for link in self.links.values():
+            await link.start()
+        say("ERP, PLCs and meters")
+        await self.field.start(self.erp_port, self.erp_key)
+        say("server and broker")
+        token = await self._setup_token()
+        await self.server.start()
+        await self.until("the server", self._ready, 30)
+        say("plant model, people, tablets")
+        await self._set_up(token)
+        await self.until("the broker's users", self._broker_users, 20)
+        self.write_edge_configs()
+        if edges:
+            await self.start_edges(say)
+        assert self.tablets is not None
+        self.field.on_act = self.tablets.post
+        self.field.on_offline = lambda event: self.tablets.offline(event.station, event.until_ms) if self.tablets else None
+        self.tablets.start()
+
+    async def start_edges(self, say: Callable[[str], None] = lambda text: None) -> None:
+        say("edge agents")
+        for edge in self.edges.values():
+            await edge.start()
+
+    async def _setup_token(self) -> str:
+        """`gemba-server init` makes the data folder and prints the first administrator's one-time token."""
+        log = self.folder / "init.log"
+        init = Child("init", "mes_server", self._server_arguments("init"), log)
+        await init.start()
+        await self.until("gemba-server init", lambda: _true(not init.running), 40)
+        found = re.search(r"(?:token[^\n]*?[:=\s]|setup=)\s*([A-Za-z0-9_-]{24,})", log.read_text(encoding="utf-8"))
+        if found is None:
+            raise StackError(f"gemba-server init printed no one-time token:\n{init.tail()}")
+        return found[1]
+
+    async def _ready(self) -> bool:
+        self.alive()
+        async with httpx.AsyncClient(trust_env=False, timeout=2) as http:
+            return (await http.get(f"{self.url}/readyz")).status_code == 200
+
+    async def _broker_users(self) -> bool:
+        return all((self.folder / "server" / "broker" / "users" / f"{line.edge}.json").exists() for line in self.scenario.lines)
+
+    async def _set_up(self, token: str) -> None:
+        api = self.api
+        session = await api.call("POST", "/setup", {"token": token, "name": "Admin", "user": ADMIN_USER, "password": ADMIN_PASSWORD, "lang": "en"})
+        api.token = session["token"]
+        made = await api.call("POST", "/api-tokens", {"name": "simulators", "roles": [{"role": "admin"}]})
+        await api.act("PUT", "/plant", model=model.plant_model(self.scenario))
+        for person in model.people(self.scenario):
+            await api.act("POST", "/people", **person)
+        devices: dict[str, str] = {}
+        for station in self.scenario.stations:
+            enrolment = await api.call("POST", "/devices/enrolment", {"name": f"Tablet {station.code}", "station": station.code, "kind": "tablet"})
+            devices[station.code] = (await api.call("POST", "/devices/enrol", {"code": enrolment["code"]}))["device_token"]
+        api.token = made["token"]
+        self._secret("api.token", made["token"])
+        self.tablets = Tablets(self.url, self.scenario, self.clock, devices, self.options.uploads)
+
+    async def ready_for_the_first_event(self) -> None:
+        """Orders and lots are in, both edges see their sources."""
+        orders = sum(1 for order in self.plant.book.orders if order.state == "released")
+        await self.until("the ERP's orders in the server", lambda: self._orders(orders), 60)
+        await self.until("the edges' sources", self.edges_connected, 60)
+
+    async def _orders(self, expected: int) -> bool:
+        self.alive()
+        return len(await self.api.pages("/work-orders", limit=200)) >= expected
+
+    async def edges_connected(self) -> bool:
+        self.alive()
+        health = await self.api.get("/health/system")
+        edges = {edge["edge"]: edge for edge in health["edges"]}
+        for line in self.scenario.lines:
+            edge = edges.get(line.edge)
+            if edge is None or not edge["online"] or not edge["sources"]:
+                return False
+            if any(source["status"] != "connected" for source in edge["sources"]):
+                return False
+        return True
+
+    # --- watching -----------------------------------------------------------------------------------------------------------
+
+    def alive(self) -> None:
+        """Raises StackError when a part ended that should run."""
+        self.field.check()
+        for child in (self.server, *self.edges.values()):
+            if child._process is not None and not child.running:
+                raise StackError(f"{child.name} ended:\n{child.tail()}")
+
+    async def until(self, what: str, done: Callable[[], Any], seconds: float) -> None:
+        """Polls `done` (an async function) until true. Raises StackError with what it waited for."""
+        deadline = time.monotonic() + seconds
+        last = ""
+        while time.monotonic() < deadline:
+            try:
+                if await done():
+                    return
+            except (httpx.HTTPError, ApiError, KeyError) as error:
+                last = f"{type(error).__name__}: {error}"
+            await asyncio.sleep(0.2)
+        tails = "\n".join(f"--- {child.name}\n{child.tail(12)}" for child in (self.server, *self.edges.values()))
+        raise StackError(f"waited {seconds:.0f} s for {what}. {last}\n{tails}")
+
+    # --- down ---------------------------------------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        await self.desk.stop()
+        if self.tablets is not None:
+            await self.tablets.stop()
+        for edge in self.edges.values():
+            await edge.stop()
+        await self.server.stop()
+        await self.field.stop()
+        for link in self.links.values():
+            await link.stop()
+        await self.api.close()
+        self.ledger.close()
+
+
+async def _true(value: bool) -> bool:
+    return value
