@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from simulators.link import Link
 from simulators.operators import Api, ApiError, Desk, Tablets, UploadMess
 from simulators.physics import Plant
 from simulators.processes import Child, Ports
-from simulators.scenario import Scenario
+from simulators.scenario import Line, Scenario
 
 ADMIN_USER, ADMIN_PASSWORD = "admin", "pump-works-2026"
 HOST_ID = "gemba"
@@ -42,7 +42,7 @@ class StackOptions:
     speed: float = 1.0
     fixed_ports: bool = False
     links: bool = False
-    uploads: UploadMess = UploadMess()
+    uploads: UploadMess = field(default_factory=UploadMess)
     desk_every_s: float = 2.0
 
 
@@ -85,6 +85,10 @@ class Stack:
     def _server_arguments(self, command: str) -> list[str]:
         clock = self._clock() if command == "serve" and self.clock.anchor_s else []
         return [command, "--config", str(self.folder / "server.toml"), *clock]
+
+    def _edge(self, line: Line) -> Child:
+        arguments = ["run", "--config", str(self._edge_file(line.code)), *self._clock()]
+        return Child(line.edge, "edge_agent", arguments, self.folder / f"{line.edge}.log")
 
     def _edge_file(self, line: str) -> Path:
         return self.folder / f"edge-{line}.toml"
