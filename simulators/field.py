@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,15 @@ from simulators.scenario import Scenario
 _log = logging.getLogger(__name__)
 TICK_S = 0.02  # real seconds between two looks at the clock when much happens
 IDLE_S = 0.25
+
+
+@dataclass(slots=True)
+class Outage:
+    """A PLC that went down, and the plant time at which its server listened again."""
+
+    line: str
+    from_ms: int
+    back_ms: int | None = None
 
 
 class Field:
@@ -48,6 +58,8 @@ class Field:
         }
         self.gateways = [MeterGateway(port, self._units(line)) for line, port in modbus.items()]
         self.on_act: Callable[[ActEvent], None] = lambda act: None
+        self.act_filter: Callable[[ActEvent, Callable[[ActEvent], None]], None] = lambda act, on: on(act)  # mutants break it on purpose
+        self.outages_seen: list[Outage] = []
         self.on_offline: Callable[[OfflineEvent], None] = lambda event: None
         self._pending: deque[Event] = deque()
         self._restarts: set[asyncio.Task[None]] = set()
@@ -109,7 +121,7 @@ class Field:
                 case VarEvent(at_ms, machine, name, value):
                     await self.plcs[self.plant.machines[machine].spec.line].write(machine, name, value, at_ms)
                 case ActEvent():
-                    self.on_act(event)
+                    self.act_filter(event, self.on_act)
                 case PlcEvent():
                     self._restart(event)
                 case ErpEvent(_, kind, data):
@@ -138,7 +150,9 @@ class Field:
         async with plc.lock:
             if event.up:
                 await plc.start(lambda since_ms: max(since_ms, event.at_ms))
+                self.outages_seen[-1].back_ms = self.clock.now_ms()
             else:
+                self.outages_seen.append(Outage(event.line, event.at_ms))
                 await plc.stop()
 
     # --- up and down --------------------------------------------------------------------------------------------------------

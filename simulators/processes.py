@@ -20,6 +20,12 @@ class Child:
         self._command = [sys.executable, "-m", module, *arguments]
         self._env = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
         self._process: asyncio.subprocess.Process | None = None
+        self.expected_down = False  # a fault run has killed it on purpose
+
+    @property
+    def ended(self) -> bool:
+        """It was started, and is not running though it should."""
+        return self._process is not None and not self.running and not self.expected_down
 
     @property
     def running(self) -> bool:

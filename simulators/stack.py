@@ -155,7 +155,7 @@ poll_s = {poll}
         say("server and broker")
         token = await self._setup_token()
         await self.server.start()
-        await self.until("the server", self._ready, 30)
+        await self.until("the server", self.ready, 30)
         say("plant model, people, tablets")
         await self._set_up(token)
         await self.until("the broker's users", self._broker_users, 20)
@@ -183,10 +183,16 @@ poll_s = {poll}
             raise StackError(f"gemba-server init printed no one-time token:\n{init.tail()}")
         return found[1]
 
-    async def _ready(self) -> bool:
+    async def ready(self) -> bool:
         self.alive()
         async with httpx.AsyncClient(trust_env=False, timeout=2) as http:
             return (await http.get(f"{self.url}/readyz")).status_code == 200
+
+    def broker_pid(self) -> int | None:
+        """The embedded broker's process, from the server's own pid file."""
+        for path in (self.folder / "server" / "broker").glob("*.pid"):
+            return int(path.read_text(encoding="utf-8").split()[0])
+        return None
 
     async def _broker_users(self) -> bool:
         return all((self.folder / "server" / "broker" / "users" / f"{line.edge}.json").exists() for line in self.scenario.lines)
@@ -235,7 +241,7 @@ poll_s = {poll}
         """Raises StackError when a part ended that should run."""
         self.field.check()
         for child in (self.server, *self.edges.values()):
-            if child._process is not None and not child.running:
+            if child.ended:
                 raise StackError(f"{child.name} ended:\n{child.tail()}")
 
     async def until(self, what: str, done: Callable[[], Any], seconds: float) -> None:
