@@ -16,6 +16,7 @@ from simulators.scenario import ScenarioError
 from simulators.stack import StackError
 
 OK, WRONG, FAILED = 0, 1, 2
+WHAT = "The simulated plant around the real product: a demo to look at, a check that every figure is true."
 
 
 def parser() -> argparse.ArgumentParser:

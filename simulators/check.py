@@ -92,9 +92,6 @@ async def _check(options: CheckOptions, folder: Path, say: Callable[[str], None]
         say(f"  comparing{'' if drained else ' (it did not drain completely)'}")
         truth = Truth(stack.ledger, scenario, start_ms, end_ms)
         findings = await findings_of(stack, truth, run.excuses(end_ms), scenario, options.speed)
-        refused = (
-            sorted({f"{one.act.type} {one.problem.get('code', '?')}" for one in stack.tablets.refused if not one.act.stray}) if stack.tablets else []
-        )
         facts = {
             "scenario": scenario.name,
             "seed": scenario.seed,
@@ -107,13 +104,19 @@ async def _check(options: CheckOptions, folder: Path, say: Callable[[str], None]
             "drained": drained,
             "acts": stack.tablets.sent if stack.tablets else 0,
             "replays": stack.tablets.replayed if stack.tablets else 0,
-            "refused_at_first": refused,
+            "refused_at_first": _refused(stack),
             "fault_log": run.log,
             "real_s": round(time.monotonic() - began, 1),
         }
         return Report(findings, facts)
     finally:
         await stack.stop()
+
+
+def _refused(stack: Stack) -> list[str]:
+    """Kinds of acts the server refused when they first came (they went to the supervisor's list)."""
+    refused = stack.tablets.refused if stack.tablets else []
+    return sorted({f"{one.act.type} {one.problem.get('code', '?')}" for one in refused if not one.act.stray})
 
 
 async def _watch(stack: Stack, end_ms: int, say: Callable[[str], None]) -> None:
