@@ -43,6 +43,16 @@ class Child:
                 *self._command, stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out, env=self._env, start_new_session=True
             )
 
+    async def wait(self, seconds: float) -> int | None:
+        """Its exit code; None (and it is ended) when it takes longer."""
+        if self._process is None:
+            return None
+        try:
+            return await asyncio.wait_for(self._process.wait(), seconds)
+        except TimeoutError:
+            await self.kill()
+            return None
+
     async def kill(self) -> None:
         """SIGKILL, as a power cut would."""
         await self._end(signal.SIGKILL, 10.0)

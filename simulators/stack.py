@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import secrets
 import time
 from collections.abc import Callable
@@ -83,7 +82,7 @@ class Stack:
         return ["--clock-start", iso(self.clock.start_ms), "--clock-anchor", repr(self.clock.anchor_s), "--speed", repr(self.clock.speed)]
 
     def _server_arguments(self, command: str) -> list[str]:
-        clock = self._clock() if command == "serve" and self.clock.anchor_s else []
+        clock = self._clock() if self.clock.anchor_s else []
         return [command, "--config", str(self.folder / "server.toml"), *clock]
 
     def _edge(self, line: Line) -> Child:
@@ -122,6 +121,7 @@ kind = "http"
 url = "http://127.0.0.1:{self.erp_port}"
 token_file = {json.dumps(str(token))}
 poll_s = {poll}
+confirm_every_s = {max(300.0, 2 * self.options.speed)}
 """
         (self.folder / "server.toml").write_text(text, encoding="utf-8")
 
@@ -153,11 +153,11 @@ poll_s = {poll}
         say("ERP, PLCs and meters")
         await self.field.start(self.erp_port, self.erp_key)
         say("server and broker")
-        token = await self._setup_token()
+        await self._init()
         await self.server.start()
         await self.until("the server", self.ready, 30)
         say("plant model, people, tablets")
-        await self._set_up(token)
+        await self._set_up()
         await self.until("the broker's users", self._broker_users, 20)
         self.write_edge_configs()
         if edges:
@@ -172,16 +172,14 @@ poll_s = {poll}
         for edge in self.edges.values():
             await edge.start()
 
-    async def _setup_token(self) -> str:
-        """`gemba-server init` makes the data folder and prints the first administrator's one-time token."""
-        log = self.folder / "init.log"
-        init = Child("init", "mes_server", self._server_arguments("init"), log)
+    async def _init(self) -> None:
+        """`gemba-server init` makes the data folder and, unattended, its administrator."""
+        password = self._secret("admin.password", ADMIN_PASSWORD)
+        arguments = [*self._server_arguments("init"), "--admin-user", ADMIN_USER, "--admin-password-file", str(password), "--admin-name", "Admin"]
+        init = Child("init", "mes_server", arguments, self.folder / "init.log")
         await init.start()
-        await self.until("gemba-server init", lambda: _true(not init.running), 40)
-        found = re.search(r"(?:token[^\n]*?[:=\s]|setup=)\s*([A-Za-z0-9_-]{24,})", log.read_text(encoding="utf-8"))
-        if found is None:
-            raise StackError(f"gemba-server init printed no one-time token:\n{init.tail()}")
-        return found[1]
+        if await init.wait(40) != 0:
+            raise StackError(f"gemba-server init failed:\n{init.tail()}")
 
     async def ready(self) -> bool:
         self.alive()
@@ -197,10 +195,9 @@ poll_s = {poll}
     async def _broker_users(self) -> bool:
         return all((self.folder / "server" / "broker" / "users" / f"{line.edge}.json").exists() for line in self.scenario.lines)
 
-    async def _set_up(self, token: str) -> None:
+    async def _set_up(self) -> None:
         api = self.api
-        session = await api.call("POST", "/setup", {"token": token, "name": "Admin", "user": ADMIN_USER, "password": ADMIN_PASSWORD, "lang": "en"})
-        api.token = session["token"]
+        await api.sign_in(user=ADMIN_USER, password=ADMIN_PASSWORD)
         made = await api.call("POST", "/api-tokens", {"name": "simulators", "roles": [{"role": "admin"}]})
         await api.act("PUT", "/plant", model=model.plant_model(self.scenario))
         for person in model.people(self.scenario):
@@ -272,7 +269,3 @@ poll_s = {poll}
             await link.stop()
         await self.api.close()
         self.ledger.close()
-
-
-async def _true(value: bool) -> bool:
-    return value
