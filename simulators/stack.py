@@ -150,12 +150,12 @@ confirm_every_s = {max(300.0, 2 * self.options.speed)}
         self.write_server_config()
         for link in self.links.values():
             await link.start()
-        say("ERP, PLCs and meters")
-        await self.field.start(self.erp_port, self.erp_key)
-        say("server and broker")
+        say("server and broker, ERP, PLCs, meters")
+        plant = asyncio.create_task(self.field.start(self.erp_port, self.erp_key))  # beside the server: a PLC takes a second or two
         await self._init()
         await self.server.start()
-        await self.until("the server", self.ready, 30)
+        await plant
+        await self.until("the server", self.ready, 40)
         say("plant model, people, tablets")
         await self._set_up()
         await self.until("the broker's users", self._broker_users, 20)
