@@ -42,6 +42,12 @@ class MeterMap:
     def register(self, quantity: str) -> Register:
         return next(r for r in self.registers if r.quantity == quantity)
 
+    def raw(self, quantity: str, value: float) -> float | int:
+        """`value` as the register shows it: its unit, its steps."""
+        register = self.register(quantity)
+        shown = value / register.unit
+        return int(shown + 1e-9) if register.type in _LIMITS else round(shown, 6)
+
     def encode(self, register: Register, value: float) -> list[int]:
         """The 16-bit words of `value` as this make sends them."""
         shown: float | int = value / register.unit
