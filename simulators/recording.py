@@ -1,6 +1,6 @@
 """The physics' history as recordings of source values, one a line's edge agent: what the agent would have read had it been there.
 
-Format: docs of `gemba-edge backfill` (JSON lines, gzip). Values are raw, as the source shows them. Per device and plant hour one column a metric, then
+Format: see `gemba-edge backfill` (JSON lines, gzip). Values are raw, as the source shows them. Per device and plant hour one column a metric, then
 the promise that everything up to there has been said.
 """
 
