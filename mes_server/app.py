@@ -99,20 +99,24 @@ def _compose(app: FastAPI, settings: Settings, kit: Kit, real: Clock) -> list[Ba
     state.settings_public = {"zone": settings.zone, "sparkplug_group": settings.sparkplug.group}
     state.telemetry = make_telemetry(settings)
     state.ingest = make_ingest(settings, kit, state.telemetry, state.metrics)
-    return [sealing.Sealer(kit, state.metrics, folder=settings.data_dir), identity, state.ingest, *_erp(app, settings.erp, kit)]
     state.reports = _probes(settings, state)
     stops = Every("stop-watcher", 2.0, StopWatcher(kit).look)
-    return [sealing.Sealer(kit, state.metrics), identity, state.ingest, stops, *_erp(app, settings.erp, kit)]
+    sealer = sealing.Sealer(kit, state.metrics, folder=settings.data_dir)
+    return [sealer, identity, state.ingest, stops, *_erp(app, settings.erp, kit)]
+
 
 def _probes(settings: Settings, state: Any) -> Probes:
     """What ingest and telemetry know and the composed views show."""
+
     def extremes(device: str, metric: str, from_ms: int, to_ms: int, bucket_ms: int) -> dict[int, tuple[float | None, float | None]]:
         points = min(POINTS_MAX, max(1, -(-(to_ms - from_ms) // bucket_ms)))
         found = state.telemetry.buckets(device, metric, from_ms, from_ms + points * bucket_ms, points)
         return {int(at): (round(float(low), 1), round(float(high), 1)) for at, low, high in zip(found.start, found.low, found.high, strict=True)}
+
     def broker() -> dict[str, Any]:
         mqtt = state.ingest.mqtt
         return {"connected": mqtt is not None and mqtt.online, "since": None}
+
     return Probes(
         edges=lambda session: edges_health(state.ingest, session),
         progress=lambda session: history_progress(state.ingest, session),
