@@ -156,9 +156,12 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == 400:  # the framework could not read the body at all
+            return answer(request, BadRequestBody(fields=error.detail))
+        zh, en = _HTTP_WORDS.get(error.status_code, (str(error.detail), str(error.detail)))
         body = {
             "type": "about:blank",
-            "title": str(error.detail),
+            "title": zh if lang_of(request) == "zh" else en,
             "status": error.status_code,
             "code": f"http_{error.status_code}",
             "next_step": "",
@@ -166,3 +169,11 @@ def install_problem_handlers(app: FastAPI) -> None:
             "instance": request.url.path,
         }
         return JSONResponse(body, error.status_code, error.headers, media_type="application/problem+json")
+
+
+_HTTP_WORDS = {
+    404: ("此地址不存在。", "There is nothing at this address."),
+    405: ("此地址不支持该操作。", "This address does not know this method."),
+    406: ("无法按所要求的格式回答。", "The answer does not exist in the format asked for."),
+    415: ("不支持此内容类型。", "This content type is not taken here."),
+}

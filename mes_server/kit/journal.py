@@ -93,6 +93,7 @@ class Prior:
 
 _TABLE = cast(sa.Table, JournalRecord.__table__)
 _APPEND = sa.insert(_TABLE).returning(_TABLE.c.seq)
+_GONE = sa.select(sa.func.min(JournalSeal.seq)).where(JournalSeal.seq > sa.bindparam("after"), JournalSeal.seq < sa.bindparam("before"))
 _CHAIN = (
     sa.select(_TABLE, JournalSeal.hash.label("seal"))
     .join(JournalSeal, JournalSeal.seq == _TABLE.c.seq, isouter=True)
@@ -198,6 +199,9 @@ def verify(session: Session, *, anchors: Mapping[int, str] | None = None, chunk:
                 return _end(session, checked, previous, row.seq, known)
             expected = link(previous, row)
             if expected != row.seal:
+                gone = session.execute(_GONE, {"after": after, "before": row.seq}).scalar_one_or_none()
+                if gone is not None:
+                    return Verdict(checked, 0, gone, "the record is missing but its seal is there", previous)
                 return Verdict(checked, 0, row.seq, "the record does not fit its seal", previous)
             if known.pop(row.seq, expected) != expected:
                 return Verdict(checked, 0, row.seq, "the chain is not the one that was anchored outside the database", previous)

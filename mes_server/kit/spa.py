@@ -21,16 +21,18 @@ _NOT_BUILT = {
 def mount(app: FastAPI, static: Path) -> None:
     """Serves `static/<app>/` under /<app>/. Paths never leave the folder."""
     router = APIRouter(include_in_schema=False)
+    for name in APPS:
+        _add(router, name, static / name)
+    app.include_router(router)
 
-    @router.api_route("/{name}", methods=["GET", "HEAD"], dependencies=[OPEN], operation_id="spa_root")
-    async def root(name: str) -> Response:
-        return RedirectResponse(f"/{name}/") if name in APPS else Response(status_code=404)
 
-    @router.api_route("/{name}/{path:path}", methods=["GET", "HEAD"], dependencies=[OPEN], operation_id="spa_file")
-    def file(request: Request, name: str, path: str) -> Response:
-        if name not in APPS:
-            return Response(status_code=404)
-        folder = static / name
+def _add(router: APIRouter, name: str, folder: Path) -> None:
+    @router.api_route(f"/{name}", methods=["GET", "HEAD"], dependencies=[OPEN], operation_id=f"{name}_root")
+    async def root() -> Response:
+        return RedirectResponse(f"/{name}/")
+
+    @router.api_route(f"/{name}/{{path:path}}", methods=["GET", "HEAD"], dependencies=[OPEN], operation_id=f"{name}_file")
+    def file(request: Request, path: str) -> Response:
         if not (folder / "index.html").is_file():
             return _not_built(lang_of(request))
         wanted = (folder / path).resolve()
@@ -39,8 +41,6 @@ def mount(app: FastAPI, static: Path) -> None:
                 return Response(status_code=404)
             wanted = folder / "index.html"
         return _send(wanted, request.headers.get("accept-encoding", ""), hashed="/assets/" in f"/{path}")
-
-    app.include_router(router)
 
 
 def _send(path: Path, accepts: str, *, hashed: bool) -> Response:

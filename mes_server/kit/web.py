@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -57,26 +58,28 @@ class BodyLimit:
         if not declared.isdigit() or int(declared) > limit:
             await _refuse(scope, send, limit)
             return
-        seen, started = 0, False
+        seen, started, over = 0, False, False
 
         async def counted() -> Message:
-            nonlocal seen
+            nonlocal seen, over
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > limit:
+                over = True
                 raise _BodyTooLarge
             return message
 
         async def watched(message: Message) -> None:
             nonlocal started
+            if over:  # the framework turns our exception into an answer of its own: ours is better
+                return
             started = True
             await send(message)
 
-        try:
+        with suppress(_BodyTooLarge):
             await self._app(scope, counted, watched)
-        except _BodyTooLarge:
-            if not started:
-                await _refuse(scope, send, limit)
+        if over and not started:
+            await _refuse(scope, send, limit)
 
 
 async def _refuse(scope: Scope, send: Send, limit: int) -> None:

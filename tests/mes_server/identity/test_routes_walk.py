@@ -17,9 +17,8 @@ from mes_server.identity import rules
 from mes_server.kit.http import open_to_all
 from tests.support.server import RunningServer, make_settings
 
-OPEN_ROUTES = {
-    "healthz", "readyz", "metrics", "root", "spa_root", "spa_file", "get_clock", "get_setup", "set_up", "sign_in", "enrol_device",
-}  # fmt: skip
+SCREENS = {f"{app}_{part}" for app in ("scanner", "dashboards") for part in ("root", "file")}
+OPEN_ROUTES = {"healthz", "readyz", "metrics", "root", "get_clock", "get_setup", "set_up", "sign_in", "enrol_device", *SCREENS}
 
 
 def routes_of(app: Any) -> list[RouteContext]:
