@@ -97,7 +97,7 @@ def _frame(data: bytes) -> _Frame | None:
             return None
     end, mark = size, ""
     quote = data.rfind(b'"', max(at, size - 48))
-    if quote >= 0 and data[quote + 1 : quote + 2] == bytes((size - quote - 2,)):
+    if 0 <= quote < size - 1 and data[quote + 1] == size - quote - 2:
         try:
             mark = data[quote + 2 :].decode("ascii")
         except UnicodeDecodeError:
