@@ -203,6 +203,12 @@ class EmbeddedBroker:
         return str(self._config_path) in _command_line(pid)
 
     def _launch(self) -> None:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self._host, self._port))
+            except OSError as error:
+                raise BrokerDidNotStart(port=self._port, log=error.strerror) from error
         self._process = subprocess.Popen(
             [nats_binary(), "-c", str(self._config_path)],
             stdin=subprocess.DEVNULL,

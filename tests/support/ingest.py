@@ -78,7 +78,7 @@ def _plain(row: Any) -> tuple[Any, ...]:
 
 
 class Bench:
-    """One ingest over its own SQLite file. `feed` takes (topic, payload) pairs, `commit` stores what is due; `answers` is what the edge would hear."""
+    """One ingest over its own SQLite file. `feed` takes (topic, payload) pairs, `commit` stores what is due; `answers` is what edges would hear."""
 
     def __init__(self, folder: Path, *, booking: Booking | None = None, telemetry: TelemetryStore | None = None, clock: Clock | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -115,7 +115,8 @@ def test_a_watch_proves_everything_up_to_it() -> None:
 
 def test_nonsense_is_counted_and_harmless() -> None:
     strange: list[Event] = [
-        ("good_total", T, float("nan")), ("good_total", T, 1e300), ("good_total", T, "many"), ("state", T, 5.0), ("gap", T, "{"), ("gap", T, '{"from_ms":5,"to_ms":1}'),
+        ("good_total", T, float("nan")), ("good_total", T, 1e300), ("good_total", T, "many"), ("state", T, 5.0), ("gap", T, "{"),
+        ("gap", T, '{"from_ms":5,"to_ms":1}'),
         ("watched_until", T, -1.0), ("state", -5, "idle"), ("state", 2**62, "idle"), ("energy_import_wh", T, float("inf")),
     ]  # fmt: skip
     _, facts = run((A, strange))
