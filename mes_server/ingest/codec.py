@@ -318,7 +318,7 @@ def decode_by_upb(payloads: Sequence[bytes]) -> Columns:
         message = found if found is not None else Payload()
         columns.sent_ms.append(message.timestamp if _has(message, "timestamp") and message.timestamp < 1 << 53 else NO_TIME)
         columns.seq.append(message.seq if _has(message, "seq") and message.seq < 1 << 53 else -1)
-        columns.mark.append(message.uuid)
+        columns.mark.append(text_of(message.uuid))
         for metric in message.metrics:
             _put_metric(columns, index, metric)
             if columns.ts[index] == NO_TIME:
@@ -329,7 +329,7 @@ def decode_by_upb(payloads: Sequence[bytes]) -> Columns:
 
 def _put_metric(columns: Columns, index: int, metric: Any) -> None:
     if _has(metric, "name"):
-        columns.names[index] = metric.name
+        columns.names[index] = text_of(metric.name)
     alias = int(metric.alias) if _has(metric, "alias") and metric.alias < 1 << 31 else -1
     stamp = int(metric.timestamp) if _has(metric, "timestamp") and metric.timestamp < 1 << 53 else NO_TIME
     which = None if metric.is_null else metric.WhichOneof("value")
@@ -341,7 +341,7 @@ def _put_metric(columns: Columns, index: int, metric: Any) -> None:
         raw = int(np.float64(getattr(metric, which)).view(np.uint64))
     elif which == "string_value":
         kind = STRING
-        columns.texts[index] = metric.string_value[:STRING_MAX]
+        columns.texts[index] = text_of(metric.string_value)[:STRING_MAX]
     elif which is not None:
         kind = BYTES if which == "bytes_value" else OTHER
     _put(columns, index, alias, stamp, kind, raw, bool(metric.is_historical), _is_bad(metric))
@@ -364,6 +364,11 @@ def _is_bad(metric: Any) -> bool:
             quality = value.int_value if value.WhichOneof("value") == "int_value" else value.long_value
             return quality not in (Quality.GOOD, Quality.STALE)
     return False
+
+
+def text_of(value: str | bytes) -> str:
+    """A protobuf string; the runtime gives bytes where a peer sent something that is no UTF-8."""
+    return value if isinstance(value, str) else value.decode("utf-8", "replace")
 
 
 def _has(message: Any, name: str) -> bool:

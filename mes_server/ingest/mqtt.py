@@ -62,11 +62,11 @@ class MqttLink:
         self._client.loop_start()
 
     def stop(self) -> None:
-        if self.online:
-            self._publish_state(online=False, at_ms=self._clock.now_ms()).wait_for_publish(2.0)
+        was_online, self.online = self.online, False  # first: our own "offline" comes back to us and must not be corrected now
+        if was_online:
+            self._publish_state(online=False, at_ms=max(self._clock.now_ms(), self._birth_ms)).wait_for_publish(2.0)
         self._client.disconnect()
         self._client.loop_stop()
-        self.online = False
 
     def send(self, topic: str, payload: bytes) -> bool:
         """A command at QoS 0. False: not connected; whoever asks asks again."""

@@ -17,6 +17,7 @@ from edge_agent.contract import names
 from edge_agent.contract.payload import DataType, Value, get_value
 from edge_agent.contract.sparkplug_b_pb2 import Payload
 from edge_agent.contract.topics import Topic, topic
+from mes_server.ingest.codec import text_of
 from mes_server.ingest.live_table import LiveTable
 
 ALIAS_MAX = 1 << 20  # per edge; larger ones are refused in the birth
@@ -136,14 +137,15 @@ class Host:
         node.expected = (payload.seq + 1) & 255 if payload.HasField("seq") else None
         for metric in payload.metrics:
             value = get_value(metric, metric.datatype)
-            node.node_types[metric.name] = metric.datatype
-            if metric.name == names.BDSEQ:
+            name = text_of(metric.name)
+            node.node_types[name] = metric.datatype
+            if name == names.BDSEQ:
                 node.bdseq = int(value) & 255 if isinstance(value, int) else None
                 continue
             if metric.HasField("alias") and metric.alias < ALIAS_MAX:
-                node.node_alias[int(metric.alias)] = (metric.name, metric.datatype)
+                node.node_alias[int(metric.alias)] = (name, metric.datatype)
                 node.points(int(metric.alias), NODE_METRIC)
-            node.health[metric.name] = value
+            node.health[name] = value
         epoch = node.health.get(names.BUFFER_EPOCH)
         node.epoch = epoch if isinstance(epoch, str) else ""
         self._joined = None
@@ -162,8 +164,9 @@ class Host:
             if not metric.HasField("name"):
                 continue
             datatype = int(metric.datatype)
-            handle = self.table.handle(node.edge, name, metric.name, datatype)
-            node.by_name[(name, metric.name)] = handle
+            called = text_of(metric.name)
+            handle = self.table.handle(node.edge, name, called, datatype)
+            node.by_name[(name, called)] = handle
             if metric.HasField("alias") and metric.alias < ALIAS_MAX:
                 node.points(int(metric.alias), handle)
             stamp = int(metric.timestamp) if metric.HasField("timestamp") else int(payload.timestamp)
@@ -178,7 +181,8 @@ class Host:
             node.ask_rebirth(now_s, self._jitter_s)
             return
         for metric in payload.metrics:
-            name, datatype = node.node_alias.get(int(metric.alias), (metric.name, 0)) if metric.HasField("alias") else (metric.name, 0)
+            said = (text_of(metric.name), 0)
+            name, datatype = node.node_alias.get(int(metric.alias), said) if metric.HasField("alias") else said
             if not name:
                 node.ask_rebirth(now_s, self._jitter_s)
                 continue

@@ -124,7 +124,8 @@ def test_the_orphan_of_a_killed_server_is_replaced_and_passwords_stay(tmp_path: 
     port = free_port()
     code = (
         "import sys, time; from pathlib import Path; from mes_server.ingest.embedded_broker import EmbeddedBroker\n"
-        "b = EmbeddedBroker(Path(sys.argv[1]), port=int(sys.argv[2]), edges=['EDGE-L1']); b.start(); print(b.pid, b.credentials('EDGE-L1').password, flush=True)\n"
+        "b = EmbeddedBroker(Path(sys.argv[1]), port=int(sys.argv[2]), edges=['EDGE-L1']); b.start()\n"
+        "print(b.pid, b.credentials('EDGE-L1').password, flush=True)\n"
         "time.sleep(60)"
     )
     server = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(port)], stdout=subprocess.PIPE, text=True)
