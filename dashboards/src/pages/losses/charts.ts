@@ -6,7 +6,7 @@ import { axisLook, baseOption, colours, hatch, type ChartOption } from '../../ch
 
 const TONES: Record<string, 'stop' | 'wait' | 'setup' | 'idle'> = { breakdown: 'stop', unexplained: 'stop', scrap: 'stop', material: 'wait', quality: 'wait', setup: 'setup' }
 
-export function waterfallOption(rows: LossesAnswer['waterfall']): ChartOption {
+export function waterfallOption(rows: LossesAnswer['waterfall'], narrow: boolean): ChartOption {
   const c = colours()
   const axis = axisLook()
   let level = 0
@@ -24,8 +24,8 @@ export function waterfallOption(rows: LossesAnswer['waterfall']): ChartOption {
   return {
     ...baseOption(),
     tooltip: { show: false },
-    grid: { left: 46, right: 10, top: 26, bottom: 44 },
-    xAxis: { type: 'category', data: rows.map((row) => nameOf(row) || row.key), ...axis, axisLabel: { ...axis.axisLabel, interval: 0, width: 84, overflow: 'break' as const } },
+    grid: { left: narrow ? 34 : 46, right: 4, top: 26, bottom: 48 },
+    xAxis: { type: 'category', data: rows.map((row) => nameOf(row) || row.key), ...axis, axisLabel: { ...axis.axisLabel, interval: 0, width: narrow ? 38 : 84, fontSize: narrow ? 11 : 13, overflow: 'break' as const } },
     yAxis: { type: 'value', ...axis, axisLine: { show: false } },
     series: [
       { type: 'bar', stack: 'w', itemStyle: { color: 'transparent' }, silent: true, data: floors },
