@@ -18,7 +18,7 @@ export function tileSeconds(tile: Tile, nowMs: number | null): number | null {
 
 /** Why it stands, as far as anyone or any alarm has said. */
 export function tileReason(tile: Tile): string {
-  return inLang(tile, 'reason') || alarmName(tile.alarm, tile.code)
+  return inLang(tile, 'reason') || inLang(tile, 'alarm') || alarmName(tile.alarm, tile.code)
 }
 
 export const isAbnormal = (tile: Tile): boolean => ['stop', 'wait'].includes(tileLook(tile).tone)

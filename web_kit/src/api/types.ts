@@ -265,6 +265,8 @@ export interface Tile extends Named {
   state: string | null
   since: string | null
   alarm: string | null
+  alarm_zh: string | null
+  alarm_en: string | null
   reason_zh: string | null
   reason_en: string | null
   order: string | null
@@ -280,7 +282,7 @@ export interface Tile extends Named {
 export interface PlantNow {
   at: string
   machines: Tile[]
-  totals: { oee: number | null; oee_target: number | null; good: number | null; planned: number | null; power_w: number | null; power_known: boolean }
+  totals: { oee: number | null; oee_target: number | null; good: number | null; planned: number | null; power_w: number | null; power_known: boolean; coverage: number | null; how_zh: string; how_en: string }
   shift: (Named & { from: string; to: string }) | null
 }
 export interface MachineDay {
@@ -301,7 +303,9 @@ export interface MachineDay {
 }
 export interface Deviation {
   value: number | null
+  /** Mean of the known ones of the 13 days before. */
   baseline: number | null
+  days: number
 }
 export interface PlantAction {
   id: string
@@ -309,24 +313,40 @@ export interface PlantAction {
   person: string | null
   due: string | null
   done: boolean
-  topic?: string | null
+  topic: string | null
+  day: string | null
+  overdue: boolean
 }
 export interface Yesterday {
   day: string
   shifts: ShiftWindow[]
   closed: boolean
   late_acts: number
-  lines: { line: string; oee: number | null; target: number | null; spark: { day: string; oee: number | null }[]; coverage: number | null; good: number; plan: number | null; a: number | null; p: number | null; q: number | null }[]
-  losses: { reason: string | null; machine: string | null; minutes: number; pieces: number | null; money: number | null; new: boolean }[]
-  late_orders: { order: string; late_by_s: number; cause_zh: string; cause_en: string; new_promise: string | null }[]
-  energy: { wh_per_good: Deviation; idle_wh: Deviation; demand_w_max: Deviation }
+  lines: { line: string; name_zh: string; name_en: string; flags: string[]; how_zh: string; how_en: string; oee: number | null; target: number | null; spark: { day: string; oee: number | null }[]; coverage: number | null; good: number; plan: number | null; a: number | null; p: number | null; q: number | null }[]
+  /** `reason` is what GET /stops?reason= takes; `new`: none of it in the 13 days before. */
+  losses: { reason: string; zh: string; en: string; machine: string; minutes: number; count: number; pieces: number | null; money: number | null; new: boolean }[]
+  late_orders: { order: string; item: string; good: number; quantity: number; late_by_s: number; cause_zh: string; cause_en: string; new_promise: string | null }[]
+  energy: { wh_per_good: Deviation; idle_wh: Deviation; demand_w_max: Deviation; wh: Deviation; coverage: number | null }
   actions: PlantAction[]
   focus_machine: string | null
 }
 export interface Wall {
   at: string
+  line: string | null
+  shift: (Named & { from: string; to: string }) | null
   tiles: Tile[]
-  numbers: Record<string, unknown>[]
+  numbers: WallFigure[]
+}
+export interface WallFigure {
+  key: string
+  zh: string
+  en: string
+  value: number | null
+  target: number | null
+  /** pcs | ratio | W */
+  unit: string
+  note_zh: string
+  note_en: string
 }
 
 export interface TraceAnswer {
@@ -427,8 +447,8 @@ export interface SystemHealth {
   server: {
     version: string
     uptime_s: number
-    db: unknown
-    telemetry: unknown
+    db: string
+    telemetry: string
     broker: { connected: boolean; since: string | null }
     acts_waiting: number
     journal: { records: number; sealed: number; bad_seq: number | null }
@@ -447,6 +467,7 @@ export interface SystemHealth {
     gaps_today: number | null
     devices: { device: string; mapped: boolean }[]
   }[]
+  erp: Record<string, unknown> | null
 }
 export interface HistoryProgress {
   expected: number | null

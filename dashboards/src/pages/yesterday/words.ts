@@ -29,8 +29,9 @@ export const t = words({
   done: ['完成', 'Done'],
   markDone: ['标记完成', 'Mark as done'],
   markOpen: ['重新打开', 'Open again'],
-  lateActs: ['还有 {n} 条离线记录未到，到后自动更正。', '{n} offline records are still to come; the figures correct themselves.'],
-  notClosed: ['这一天还没有结束，数字会变化。', 'This day is not over yet; its figures will change.'],
+  lateActs: ['{n} 条离线记录在当天之后才到，数字已按它们更正。', '{n} records of this day arrived after it; the figures take them in.'],
+  notClosed: ['有设备这一天的数据还不完整，到后自动更正。', 'Not every machine is known to the end of this day; the figures correct themselves when the data arrive.'],
+  times: ['次数', 'Times'],
   noLosses: ['没有记录到损失。', 'No losses recorded.'],
   noLate: ['没有延期工单。', 'No order is late.'],
   noActions: ['没有未完成的行动。', 'No open actions.'],
@@ -51,5 +52,5 @@ export const t = words({
   mail: ['用邮件发送链接', 'Mail the link'],
   howOee: ['产线 OEE = Σ(理想节拍 × 合格数) ÷ Σ 计划忙碌时间，各设备按时间加权；未知时间不计入。点数字看本例的数值。', 'Line OEE = Σ(ideal cycle × good) ÷ Σ planned busy time over its machines, weighted by time; unknown time is left out. Open a figure for its own numbers.'],
   howLosses: ['按停机原因与设备汇总的分钟；件数按理想节拍折算，由服务器计算。', 'Minutes by reason and machine; pieces by the ideal cycle. Computed by the server.'],
-  howEnergy: ['电表累计值之差；基准为服务器给出的平常值。', 'Differences of meter totals; “usual” is the baseline the server gives.'],
+  howEnergy: ['电表累计值之差；基准是前 13 天中已知各天的平均。', 'Differences of meter totals; “usual” is the mean of the known ones of the 13 days before.'],
 })
