@@ -22,3 +22,23 @@ export function tileReason(tile: Tile): string {
 }
 
 export const isAbnormal = (tile: Tile): boolean => ['stop', 'wait'].includes(tileLook(tile).tone)
+
+/** A machine's newest word from the live stream: what its own controller says, before anything is composed. */
+export interface LiveWord {
+  at?: string | null
+  since?: string | null
+  state?: string | null
+  alarm?: string | null
+  stale?: boolean
+}
+
+/** The tile with a newest word in it. Words that belonged to the state before (reason, alarm text) go with it until the snapshot is read again. */
+export function withWord(tile: Tile, word: LiveWord): Tile {
+  const moved = stateMoved(tile, word)
+  const known = { state: word.state ?? tile.state, since: word.since ?? tile.since, alarm: word.alarm ?? tile.alarm, stale: word.stale ?? tile.stale, known_until: word.at ?? tile.known_until }
+  return moved ? { ...tile, ...known, reason_zh: null, reason_en: null, alarm_zh: null, alarm_en: null } : { ...tile, ...known }
+}
+
+export function stateMoved(tile: Tile, word: LiveWord): boolean {
+  return (word.state !== undefined && word.state !== null && word.state !== tile.state) || (word.alarm !== undefined && word.alarm !== null && word.alarm !== tile.alarm) || (word.stale !== undefined && word.stale !== tile.stale)
+}
