@@ -28,6 +28,7 @@ from mes_server.kit.actor import Actor
 from mes_server.kit.command import Command, ms_of
 from mes_server.kit.db import Database
 from mes_server.kit.errors import MesError, Overloaded, SameIdOtherBody, StorageFailed
+from mes_server.kit.hot import driver_execute
 from mes_server.kit.live import Live
 from mes_server.kit.metrics import Metrics
 
@@ -245,14 +246,14 @@ class Acts:
 
 def _one(connection: sa.Connection, session: Session, job: _Job, now_ms: int) -> tuple[Any, list[tuple[str, dict[str, Any]]], Exception | None]:
     """One act in a savepoint of its own: its failure is its own, its neighbours are booked."""
-    connection.exec_driver_sql("SAVEPOINT act")
+    driver_execute(connection, "SAVEPOINT act")
     try:
         result, live = job.work(session, now_ms)
         session.flush()
     except Exception as error:
         session.expunge_all()  # the identity map does not see the savepoint's rollback
-        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT act")
-        connection.exec_driver_sql("RELEASE SAVEPOINT act")
+        driver_execute(connection, "ROLLBACK TO SAVEPOINT act")
+        driver_execute(connection, "RELEASE SAVEPOINT act")
         if isinstance(error, sa.exc.OperationalError):  # a full disk, a lost connection: not the act's fault
             failed = StorageFailed()
             failed.__cause__ = error
@@ -260,7 +261,7 @@ def _one(connection: sa.Connection, session: Session, job: _Job, now_ms: int) ->
         if not isinstance(error, MesError):
             log.error("an act failed unexpectedly", exc_info=error)
         return None, [], error
-    connection.exec_driver_sql("RELEASE SAVEPOINT act")
+    driver_execute(connection, "RELEASE SAVEPOINT act")
     return result, live, None
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from edge_agent.contract.clock import iso
 from mes_server.kit.db import BIG_ID, MILLIS, Base
+from mes_server.kit.hot import Hot
 from mes_server.kit.paging import Page, decode_cursor, encode_cursor
 
 GENESIS = "0" * 64
@@ -92,7 +93,6 @@ class Prior:
 
 
 _TABLE = cast(sa.Table, JournalRecord.__table__)
-_APPEND = sa.insert(_TABLE).returning(_TABLE.c.seq)
 _GONE = sa.select(sa.func.min(JournalSeal.seq)).where(JournalSeal.seq > sa.bindparam("after"), JournalSeal.seq < sa.bindparam("before"))
 _CHAIN = (
     sa.select(_TABLE, JournalSeal.hash.label("seal"))
@@ -101,7 +101,9 @@ _CHAIN = (
     .order_by(_TABLE.c.seq)
     .limit(sa.bindparam("chunk"))
 )
-_FIND = sa.select(_TABLE.c.seq, _TABLE.c.body_hash, _TABLE.c.answer).where(_TABLE.c.event_id == sa.bindparam("event_id"))
+_FIND = Hot(sa.select(_TABLE.c.seq, _TABLE.c.body_hash, _TABLE.c.answer).where(_TABLE.c.event_id == sa.bindparam("event_id")))
+_COLUMNS = ("event_id", "type", "subject", "occurred_ms", "recorded_ms", "person", "device", "payload", "answer", "body_hash")
+_APPEND = Hot(sa.insert(_TABLE).values({name: sa.bindparam(name) for name in _COLUMNS}).returning(_TABLE.c.seq))
 
 
 def body_hash(type: str, body: str) -> str:
@@ -110,7 +112,7 @@ def body_hash(type: str, body: str) -> str:
 
 
 def find(session: Session, event_id: str) -> Prior | None:
-    row = session.execute(_FIND, {"event_id": event_id}).one_or_none()
+    row = _FIND.one_or_none(session, {"event_id": event_id})
     return None if row is None else Prior(row.seq, row.body_hash, row.answer)
 
 
@@ -141,7 +143,7 @@ def append(
         "answer": answer,
         "body_hash": body_hash if body_hash is not None else hashlib.sha256(payload.encode()).hexdigest(),
     }
-    seq = int(session.connection().execute(_APPEND, row).scalar_one())
+    seq = int(_APPEND.one(session, row).seq)
     session.info["journal_seq"] = seq
     return seq
 

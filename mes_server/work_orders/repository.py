@@ -8,6 +8,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from mes_server.kit.hot import Hot
 from mes_server.work_orders.models import MachineCount, Operation, OperationMachine, OperationMark, OperationRun, Report, WorkOrder
 from mes_server.work_orders.values import Change, Mark, Pieces, Run
 
@@ -38,8 +39,16 @@ _JOINED = (
 )
 _OPERATION = _JOINED.where(OPERATION.c.order_number == sa.bindparam("order"), OPERATION.c.number == sa.bindparam("number"))
 _OPERATION_BY_ID = _JOINED.where(OPERATION.c.id == sa.bindparam("id"))
-_CHANGES = sa.select(REPORT).where(REPORT.c.reverses == sa.bindparam("event_id"))
-_ADD = (
+_HOT = ("id", "order_id", "order_number", "number", "counting", "cycle_s", "planned", "good", "scrap", "status", "started_ms", "ended_ms", "ended_by")
+_FOR_REPORT = Hot(
+    sa.select(*(OPERATION.c[name] for name in (*_HOT, "last_report_ms")), *_ORDER_PART, _PREVIOUS.c.good.label("previous_good"))
+    .join(ORDER, ORDER.c.id == OPERATION.c.order_id)
+    .join(_PREVIOUS, _PREVIOUS.c.id == OPERATION.c.previous_id, isouter=True)
+    .where(OPERATION.c.order_number == sa.bindparam("order"), OPERATION.c.number == sa.bindparam("number"))
+)
+_SAID = ("id", "event_id", "kind", "operation_id", "person", "acted_ms", "good", "scrap", "rework", "said_good", "said_scrap", "said_rework")
+_CHANGES = Hot(sa.select(*(REPORT.c[name] for name in _SAID)).where(REPORT.c.reverses == sa.bindparam("event_id")))
+_ADD = Hot(
     sa.update(OPERATION)
     .where(OPERATION.c.id == sa.bindparam("operation_id"))
     .values(
@@ -53,12 +62,12 @@ _ADD = (
     )
     .returning(OPERATION.c.good, OPERATION.c.scrap, OPERATION.c.rework)
 )
-_ADD_COUNTED = (
+_ADD_COUNTED = Hot(
     sa.update(OPERATION)
     .where(OPERATION.c.id == sa.bindparam("operation_id"))
     .values(good=OPERATION.c.good + sa.bindparam("d_good"), scrap=OPERATION.c.scrap + sa.bindparam("d_scrap"))
 )
-_INSERT_REPORT = sa.insert(REPORT)
+_INSERT_REPORT = Hot(sa.insert(REPORT).values({column.name: sa.bindparam(column.name) for column in REPORT.c if column.name != "id"}))
 
 
 def operation(session: Session, order: str, number: int) -> Row | None:
@@ -70,27 +79,31 @@ def operation_by_id(session: Session, operation_id: int) -> Row:
     return session.connection().execute(_OPERATION_BY_ID, {"id": operation_id}).one()
 
 
+def operation_for_report(session: Session, order: str, number: int) -> Row | None:
+    """What a report needs of the operation, without its JSON columns."""
+    return _FOR_REPORT.one_or_none(session, {"order": order, "number": number})
+
+
 def changes_of(session: Session, event_id: str) -> Sequence[Row]:
     """Undo and correction rows of one report, in any order."""
-    return session.connection().execute(_CHANGES, {"event_id": event_id}).all()
+    return _CHANGES.all(session, {"event_id": event_id})
 
 
 def add_pieces(session: Session, operation_id: int, pieces: Pieces, seen_ms: int) -> Row:
     """Adds signed pieces to the operation's totals; returns the new totals."""
-    return (
-        session.connection()
-        .execute(_ADD, {"operation_id": operation_id, "d_good": pieces.good, "d_scrap": pieces.scrap, "d_rework": pieces.rework, "seen_ms": seen_ms})
-        .one()
+    return _ADD.one(
+        session,
+        {"operation_id": operation_id, "d_good": pieces.good, "d_scrap": pieces.scrap, "d_rework": pieces.rework, "seen_ms": seen_ms},
     )
 
 
 def add_counted(session: Session, operation_id: int, good: int, scrap: int) -> None:
     """Adds signed machine-counted pieces to the operation's totals."""
-    session.connection().execute(_ADD_COUNTED, {"operation_id": operation_id, "d_good": good, "d_scrap": scrap})
+    _ADD_COUNTED.execute(session, {"operation_id": operation_id, "d_good": good, "d_scrap": scrap})
 
 
 def insert_report(session: Session, row: dict[str, Any]) -> None:
-    session.connection().execute(_INSERT_REPORT, row)
+    _INSERT_REPORT.execute(session, row)
 
 
 def report_by_event(session: Session, event_id: str) -> Row | None:

@@ -12,10 +12,10 @@ from edge_agent.contract.clock import iso
 from mes_server.kit.actor import Actor
 from mes_server.kit.acts import Done, recorded_ms
 from mes_server.work_orders import repository, rules
-from mes_server.work_orders.errors import AlreadyReversed, CorrectTooLate, NeedsConfirmation, NotYours, ReasonMissing, UndoTooLate
+from mes_server.work_orders.errors import AlreadyReversed, CorrectTooLate, NeedsConfirmation, NotYours, OperationUnknown, ReasonMissing, UndoTooLate
 from mes_server.work_orders.schemas import CorrectProduction, ReportProduction, UndoProduction
 from mes_server.work_orders.service import work
-from mes_server.work_orders.service.common import begin_order, check_open, find_operation, operation_ref, require, settled_by, when
+from mes_server.work_orders.service.common import begin_order, check_open, operation_ref, require, settled_by, when
 from mes_server.work_orders.values import Change, Pieces
 
 UNDO_GRACE_S = 5  # the bar stands ten seconds after the last merged tap; the act carries the first
@@ -23,7 +23,10 @@ UNDO_GRACE_S = 5  # the bar stands ten seconds after the last merged tap; the ac
 
 def report_production(session: Session, actor: Actor, command: ReportProduction) -> Done:
     """Books what a person says. Raises the plausibility's refusals, OrderNotOpen, OperationCompleted, MachineCounts, ReasonMissing."""
-    row = find_operation(session, command.operation)
+    order, _, number = command.operation.rpartition("/")
+    row = repository.operation_for_report(session, order, int(number))
+    if row is None:
+        raise OperationUnknown(what="operation", key=command.operation, operation=command.operation)
     require(session, actor, command.right, command.machine)
     at_ms, late = when(session, command.occurred_ms)
     said = rules.pieces_said(command.good, command.scrap, command.rework, row.order_quantity)
