@@ -163,7 +163,7 @@ class DeviceConfig(_Model):
     namespace: str | None = option(None, "OPC UA namespace URI of its nodes (the index is looked up at every connect)", "OPC UA 命名空间 URI")
     node_prefix: str = option("", "put before every string identifier (s=)", "加在每个字符串标识前")
     min_cycle_s: float = option(
-        0.5, "plant seconds of the fastest possible piece: bounds what a counter may jump", "最快节拍(工厂时间),限制计数跳变", "s", gt=0, le=86400
+        0.05, "plant seconds of the fastest possible piece: bounds what a counter may jump", "最快节拍(工厂时间),限制计数跳变", "s", gt=0, le=86400
     )
     rated_power_w: float = option(
         10_000_000.0, "meters: rated power; bounds what an energy register may jump", "电表额定功率,限制电量跳变", "W", gt=0

@@ -364,10 +364,10 @@ def config_text(broker: Broker, sources: str, *, edge: str = "EDGE-L1", buffer: 
     )
 
 
-def machine_source(plc: Plc, metrics: str, device: str = "SAW-01", name: str = "PLC", more: str = "") -> str:
+def machine_source(plc: Plc, metrics: str, device: str = "SAW-01", name: str = "PLC", more: str = "", device_more: str = "") -> str:
     return (
         f'[sources.{name}]\ntype = "opcua"\nurl = "{plc.url}"\nsecurity = "none"\npublishing_interval_s = 0.05\nsettle_s = 0.15\n{more}\n'
-        f'[sources.{name}.devices.{device}]\nkind = "machine"\nnamespace = "{NAMESPACE}"\nnode_prefix = "{device}."\n'
+        f'[sources.{name}.devices.{device}]\nkind = "machine"\nnamespace = "{NAMESPACE}"\nnode_prefix = "{device}."\n{device_more}\n'
         f"[sources.{name}.devices.{device}.metrics]\n{metrics}\n"
     )
 

@@ -1,0 +1,183 @@
+"""A real agent process is killed, its broker is killed, its PLC restarts: counts stay exact, and gaps are what could not be seen."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from asyncua import ua
+
+from tests.support.broker import KINDS, broker_of
+from tests.support.edge import Host, Plc, config_text, machine_source
+from tests.support.wait import eventually
+
+MORE = "min_cycle_s = 0.02"
+METRICS = 'state = { node = "s=State" }\ngood = { node = "s=Good", width_bits = 16, decrease = "rollover" }\nspeed_rpm = { node = "s=Speed" }'
+FIRST = 65_400  # rolls over on the way
+
+
+class AgentProcess:
+    def __init__(self, config: Path) -> None:
+        self.config = config
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "edge_agent", "run", "--config", str(self.config)]
+        self.process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}, stderr=subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(15)
+
+
+class Machine(threading.Thread):
+    """Makes parts until stopped; `made` is the truth."""
+
+    def __init__(self, plc: Plc, seconds_a_part: float = 0.02) -> None:
+        super().__init__(daemon=True)
+        self._plc, self._pause_s = plc, seconds_a_part
+        self._end = threading.Event()
+        self.hold = threading.Lock()
+        self.made = 0
+
+    def run(self) -> None:
+        while not self._end.wait(self._pause_s):
+            with self.hold:
+                self.made += 1
+                now_ms = int(time.time() * 1000)
+                producing = 6 if self.made % 7 else 5
+                self._plc.set_many(
+                    [
+                        ("SAW-01.Good", (FIRST + self.made) % 65536, now_ms),
+                        ("SAW-01.State", producing, now_ms),
+                        ("SAW-01.Speed", float(self.made), now_ms),
+                    ]
+                )
+
+    def stop(self) -> None:
+        self._end.set()
+        self.join(10)
+
+
+@contextlib.contextmanager
+def plant(kind: str, folder: Path) -> Iterator[tuple[Plc, Machine, Host, AgentProcess, object]]:
+    with broker_of(kind, folder) as broker, Plc() as plc, Host(broker) as host:
+        plc.add("SAW-01.State", 6, ua.VariantType.Int32)
+        plc.add("SAW-01.Good", FIRST, ua.VariantType.UInt16)
+        plc.add("SAW-01.Speed", 0.0, ua.VariantType.Double)
+        config = folder / "edge.toml"
+        delivery = "[delivery]\nheartbeat_s = 1.0\nretry_s = 1.0\n"
+        config.write_text(config_text(broker, machine_source(plc, METRICS, device_more=MORE), more=delivery))
+        agent = AgentProcess(config)
+        machine = Machine(plc)
+        agent.start()
+        eventually(lambda: host.last("SAW-01", "good_total") == FIRST, 15, why="first value")
+        machine.start()
+        try:
+            yield plc, machine, host, agent, broker
+        finally:
+            machine.stop()
+            agent.terminate()
+
+
+def assert_exact(host: Host, machine: Machine) -> None:
+    """Every part once; record numbers without holes; nothing out of the order of time."""
+    machine.stop()
+    eventually(lambda: host.last("SAW-01", "good_total") == FIRST + machine.made, 30, why=f"{machine.made} parts; {host.last('SAW-01', 'good_total')}")
+    assert host.errors == []
+    totals = host.facts("SAW-01", "good_total")
+    assert [fact.value for fact in totals] == sorted(fact.value for fact in totals)
+    assert [fact.t_ms for fact in totals] == sorted(fact.t_ms for fact in totals)
+    assert len(host.booked) == 1
+
+
+def gaps(host: Host) -> list[dict[str, object]]:
+    return [json.loads(text) for text in host.values("SAW-01", "gap")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_broker_killed_again_and_again_leaves_no_gap_and_loses_nothing(kind: str, tmp_path: Path) -> None:
+    with plant(kind, tmp_path) as (_, machine, host, _agent, broker):
+        for _ in range(3):
+            time.sleep(random.Random(machine.made).uniform(0.2, 0.6))
+            broker.kill()  # type: ignore[attr-defined]
+            time.sleep(0.4)
+            broker.start()  # type: ignore[attr-defined]
+        assert_exact(host, machine)
+        assert gaps(host) == []
+        # every single part is a fact of its own: nothing was thinned or merged on the way
+        assert sorted(set(host.values("SAW-01", "good_total"))) == list(range(FIRST, FIRST + machine.made + 1))
+
+
+def test_agent_killed_at_random_counts_exactly_and_says_what_it_did_not_see(tmp_path: Path) -> None:
+    with plant("mosquitto", tmp_path) as (_, machine, host, agent, _broker):
+        dice = random.Random(7)
+        downs = []
+        for _ in range(6):
+            time.sleep(dice.uniform(0.5, 1.5))
+            down_ms = int(time.time() * 1000)
+            agent.kill()
+            time.sleep(dice.uniform(0.0, 0.4))
+            booked = len(gaps(host))
+            agent.start()
+            eventually(lambda: len(gaps(host)) > booked, 15, why="the gap after the restart")
+            downs.append((down_ms, int(time.time() * 1000)))
+        assert_exact(host, machine)
+        found = gaps(host)
+        assert [gap["cause"] for gap in found] == ["edge_down"] * len(downs)
+        for gap, (down_ms, up_ms) in zip(found, downs, strict=True):
+            assert down_ms - 1500 <= int(str(gap["from_ms"])) <= down_ms  # last proven moment: settle 0.15 s, kept every 0.5 s
+            assert int(str(gap["to_ms"])) <= up_ms
+
+
+def test_plc_restart_is_a_gap_of_that_plc_and_no_part_is_lost(tmp_path: Path) -> None:
+    with plant("mosquitto", tmp_path) as (plc, machine, host, _agent, _broker):
+        time.sleep(0.5)
+        with machine.hold:
+            plc.stop()
+            time.sleep(0.5)
+            plc.start()
+        eventually(lambda: gaps(host), 15)
+        assert_exact(host, machine)
+        assert [gap["cause"] for gap in gaps(host)] == ["source_lost"]
+
+
+def test_answers_that_get_lost_and_records_that_get_lost_are_made_up(tmp_path: Path) -> None:
+    with plant("mosquitto", tmp_path) as (_, machine, host, _agent, _broker):
+        host.drop_every = 7
+        time.sleep(2.0)
+        host.answering = False
+        time.sleep(1.0)
+        host.answering, host.drop_every = True, 0
+        assert_exact(host, machine)
+        assert sorted(set(host.values("SAW-01", "good_total"))) == list(range(FIRST, FIRST + machine.made + 1))
+        assert gaps(host) == []
+
+
+def test_host_offline_ends_the_session_and_everything_comes_afterwards(tmp_path: Path) -> None:
+    with plant("nats", tmp_path) as (_, machine, host, _agent, _broker):
+        host.offline()
+        eventually(lambda: host.kinds()[-1] == "NDEATH", 5)
+        before = len(host.messages)
+        time.sleep(0.6)
+        assert len(host.messages) == before, "an edge without its host must be silent"
+        host.stamp += 1
+        host.online()
+        assert_exact(host, machine)
+        assert sorted(set(host.values("SAW-01", "good_total"))) == list(range(FIRST, FIRST + machine.made + 1))
