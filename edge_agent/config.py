@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from edge_agent.contract.names import FACTS, MachineState
@@ -156,6 +156,19 @@ class MetricConfig(_Model):
         return value
 
 
+def _metric_name(name: str) -> str:
+    if name not in ROLES and (not _METRIC.fullmatch(name) or name in FACTS):
+        raise PydanticCustomError(
+            "metric_name",
+            "metric name {name}: use small letters, digits and _, unit last (power_w); wire names such as good_total are made by the agent",
+            {"name": repr(name)},
+        )
+    return name
+
+
+MetricName = Annotated[str, AfterValidator(_metric_name)]
+
+
 class DeviceConfig(_Model):
     """A machine or a meter: one Sparkplug device."""
 
@@ -174,19 +187,7 @@ class DeviceConfig(_Model):
     )
     word_order: WordOrder | None = option(None, "overrides the model's order of bytes", "覆盖型号的字节序")
     only: list[str] | None = option(None, "of the model's metrics only these", "只读型号中的这些量")
-    metrics: dict[str, MetricConfig] = option({}, "name -> where it is read", "名称 → 读取位置")
-
-    @field_validator("metrics")
-    @classmethod
-    def _metric_names(cls, value: dict[str, MetricConfig]) -> dict[str, MetricConfig]:
-        for name in value:
-            if name not in ROLES and (not _METRIC.fullmatch(name) or name in FACTS):
-                raise PydanticCustomError(
-                    "metric_name",
-                    "metric name {name}: use small letters, digits and _, unit last (power_w); wire names such as good_total are made by the agent",
-                    {"name": repr(name)},
-                )
-        return value
+    metrics: dict[MetricName, MetricConfig] = option({}, "name -> where it is read", "名称 → 读取位置")
 
 
 class _SourceBase(_Model):

@@ -85,14 +85,15 @@ def check(path: Path) -> tuple[AgentConfig | None, list[Problem]]:
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        line = _line_in(str(error))
+        line = _line_in(str(error)) or text.count("\n") + 1
         return None, [Problem(line, "", f"this is not TOML: {error}", f"不是有效的 TOML:{error}")]
     lines = _Lines(text)
     _absolute(raw, path.parent.resolve())
     try:
         config = AgentConfig.model_validate(raw)
     except ValidationError as error:
-        return None, [_problem(detail, lines) for detail in error.errors()]
+        found = [_problem(detail, lines) for detail in error.errors() if detail["type"] not in _ACROSS]
+        return None, sorted(found + _across(raw, lines), key=lambda problem: problem.line)
     return config, _beyond_the_model(config, lines)
 
 
@@ -168,7 +169,7 @@ def _dotted(text: str) -> tuple[str, ...]:
 
 
 def _problem(detail: ErrorDetails, lines: _Lines) -> Problem:
-    path = [str(part) for part in detail["loc"] if str(part) not in ("opcua", "modbus", "function-after[_trust_complete(), OpcUaConfig]")]
+    path = [str(part) for part in detail["loc"] if str(part) not in ("opcua", "modbus", "[key]")]
     en = detail["msg"]
     zh = _ZH.get(detail["type"], detail["msg"])
     given = detail.get("input")
@@ -176,6 +177,36 @@ def _problem(detail: ErrorDetails, lines: _Lines) -> Problem:
         en, zh = f"{en} (is {given!r})", f"{zh}(现为 {given!r})"
     hint = _hint(detail["type"], path)
     return Problem(lines.of(path), ".".join(path), f"{en}{hint[0]}", f"{zh}{hint[1]}")
+
+
+_ACROSS = {"fingerprint_missing", "node_missing", "namespace_missing"}
+
+
+def _across(raw: dict[str, Any], lines: _Lines) -> list[Problem]:
+    """What the model checks only once every single value is right: said at once with the rest."""
+    out: list[Problem] = []
+
+    def say(path: tuple[str, ...], kind: str, en: str) -> None:
+        out.append(Problem(lines.of(path), ".".join(path), en, _ZH[kind]))
+
+    sources = raw.get("sources")
+    for name, source in sources.items() if isinstance(sources, dict) else ():
+        if not isinstance(source, dict) or source.get("type") != "opcua":
+            continue
+        untold = source.get("trust", "fingerprint") == "fingerprint" and not source.get("server_fingerprint")
+        if untold and source.get("security", "best") != "none":
+            say(("sources", name, "trust"), "fingerprint_missing", 'server_fingerprint is missing; give it, or write trust = "first_use"')
+        devices = source.get("devices")
+        for device_id, device in devices.items() if isinstance(devices, dict) else ():
+            metrics = device.get("metrics") if isinstance(device, dict) else None
+            for metric, given in metrics.items() if isinstance(metrics, dict) else ():
+                node = given.get("node") if isinstance(given, dict) else None
+                path = ("sources", name, "devices", device_id, "metrics", metric)
+                if node is None:
+                    say(path, "node_missing", "node is missing; add it (`browse` lists them)")
+                elif "namespace" not in device and not str(node).startswith("nsu="):
+                    say(path, "namespace_missing", "the device's namespace is missing (the URI, not the index); add it")
+    return out
 
 
 def _hint(kind: str, path: Sequence[str]) -> tuple[str, str]:

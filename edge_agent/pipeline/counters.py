@@ -6,7 +6,7 @@ What is not possible is explained as a rollover, then as a reset to zero; what n
 register returns to its old course (then the true difference counts) or has moved on plausibly three times (a swapped meter, a program
 download: counting starts there and the event says so). After a reset the old course is remembered, so a register that read 0 for a while
 and recovers books the true difference, not its lifetime.
-Golden cases: /tests/data and the MyEMS meter faults (oee_energy_spc.md 2.3).
+Golden cases: the MyEMS meter faults beside the tests.
 """
 
 from __future__ import annotations

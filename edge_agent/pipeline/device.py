@@ -37,7 +37,7 @@ class Reading(NamedTuple):
     tag: Tag
     kind: int
     value: Value
-    overflow: bool
+    lost_from_ms: int  # the source dropped values of this tag since then; 0: it did not
 
 
 class Row(NamedTuple):
@@ -100,7 +100,6 @@ class Device:
         self._arrival = 0
         self._last_sample: dict[int, float] = {}
         self._counted_ms: dict[int, int] = {}  # counter tag -> time of its newest reading
-        self._seen_ms: dict[int, int] = {}  # tag -> its newest time: where an overflow began
         self._reset_unseen: set[str] = set()  # counters that start anew because the order changed while nobody looked
         self._gap_metric = catalogue.metric(spec.id, names.GAP, DataType.STRING)
         self._watched = catalogue.metric(spec.id, names.WATCHED_UNTIL, DataType.DATETIME)
@@ -125,9 +124,9 @@ class Device:
         return Columns.of((row.alias, row.t_ms, row.kind, row.value) for row in rows)
 
     # --- what the source says ----------------------------------------------------------------------------------------------
-    def put(self, t_ms: int, tag: Tag, kind: int, value: Value, overflow: bool = False) -> None:
+    def put(self, t_ms: int, tag: Tag, kind: int, value: Value, lost_from_ms: int = 0) -> None:
         self._arrival += 1
-        self.pending.append(Reading(t_ms, _PRIORITY.get(tag.role, 2), self._arrival, tag, kind, value, overflow))
+        self.pending.append(Reading(t_ms, _PRIORITY.get(tag.role, 2), self._arrival, tag, kind, value, lost_from_ms))
 
     def lost(self, cause: GapCause, detail: str) -> None:
         """Nothing can be known from the proven moment on. A device never seen has nothing to lose."""
@@ -187,9 +186,8 @@ class Device:
 
     def _read(self, reading: Reading, rows: list[Row]) -> None:
         tag = reading.tag
-        if reading.overflow:
+        if reading.lost_from_ms:
             self._overflow(reading, rows)
-        self._seen_ms[tag.number] = reading.t_ms
         if reading.value is None:
             self._bad_value(reading, rows)
             return
@@ -227,10 +225,9 @@ class Device:
 
     def _overflow(self, reading: Reading, rows: list[Row]) -> None:
         """The server's queue dropped values of this tag between its last one and this one."""
-        from_ms = self._seen_ms.get(reading.tag.number, self.memory.proven_ms)
-        if not from_ms or from_ms >= reading.t_ms or self.gap is not None:
+        if reading.lost_from_ms >= reading.t_ms or self.gap is not None:
             return
-        record = GapRecord(from_ms, reading.t_ms, GapCause.OVERFLOW, f"{reading.tag.key}: the server's queue was full")
+        record = GapRecord(reading.lost_from_ms, reading.t_ms, GapCause.OVERFLOW, f"{reading.tag.key}: the server's queue was full")
         name = names.GAP if reading.tag.role == "state" else names.SAMPLES_GAP
         metric = self._catalogue.metric(self.spec.id, name, DataType.STRING)
         rows.append(Row(reading.t_ms, 0, metric.alias, STRING, record.to_json()))

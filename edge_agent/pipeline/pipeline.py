@@ -66,6 +66,7 @@ class Pipeline:
         self._expected = np.zeros(count, np.uint8)  # raw kind that may go the vectorised way; 0: not yet known, or never
         self._alias = np.zeros(count, np.uint32)
         self._wire_kind = np.zeros(count, np.uint8)
+        self._newest_ms = np.zeros(count, np.int64)  # where an overflow began
         self._plain = [tag.is_plain for tag in plan.tags]
 
     # --- in ------------------------------------------------------------------------------------------------------------------
@@ -89,15 +90,16 @@ class Pipeline:
             t_ms = np.where(t_ms <= floor, floor + 1, t_ms)
         raw = Columns(raw.ids, t_ms, raw.bits, raw.kinds, raw.strings)
         fast = self._expected[raw.ids] == raw.kinds
-        for row in overflow:
+        lost = {row: int(self._newest_ms[raw.ids[row]]) for row in overflow}
+        for row in lost:
             fast[row] = False
+        self._newest_ms[raw.ids] = t_ms
         if fast.all():
             self._push_fast(raw, devices)
             return
         slow = np.flatnonzero(~fast)
-        lost = set(overflow)
         for row in slow.tolist():
-            self._push_slow(raw, row, row in lost)
+            self._push_slow(raw, row, lost.get(row, 0))
         if len(slow) < len(raw):
             self._push_fast(raw.take(fast), devices[fast])
 
@@ -110,12 +112,12 @@ class Pipeline:
                 bits = np.where(scaled, number.view(np.uint64), bits)
         self._waiting.append(_Waiting(Columns(self._alias[raw.ids], raw.t_ms, bits, self._wire_kind[raw.ids]), devices))
 
-    def _push_slow(self, raw: Columns, row: int, overflow: bool) -> None:
+    def _push_slow(self, raw: Columns, row: int, lost_from_ms: int) -> None:
         tag = self.plan.tags[int(raw.ids[row])]
         kind = int(raw.kinds[row])
         value = value_of(kind, int(raw.bits[row]), raw.strings)
         device = self.devices[tag.device]
-        device.put(int(raw.t_ms[row]), tag, kind & ~NULL, value, overflow)
+        device.put(int(raw.t_ms[row]), tag, kind & ~NULL, value, lost_from_ms)
         if self._plain[tag.number] and value is not None and not isinstance(value, str) and not self._expected[tag.number]:
             self._learn(tag, device.spec.id, kind)
 

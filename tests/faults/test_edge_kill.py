@@ -99,7 +99,9 @@ def plant(kind: str, folder: Path) -> Iterator[tuple[Plc, Machine, Host, AgentPr
 def assert_exact(host: Host, machine: Machine) -> None:
     """Every part once; record numbers without holes; nothing out of the order of time."""
     machine.stop()
-    eventually(lambda: host.last("SAW-01", "good_total") == FIRST + machine.made, 30, why=f"{machine.made} parts; {host.last('SAW-01', 'good_total')}")
+    eventually(
+        lambda: host.last("SAW-01", "good_total") == FIRST + machine.made, 30, why=f"{machine.made} parts; {host.last('SAW-01', 'good_total')}"
+    )
     assert host.errors == []
     totals = host.facts("SAW-01", "good_total")
     assert [fact.value for fact in totals] == sorted(fact.value for fact in totals)
@@ -136,7 +138,7 @@ def test_agent_killed_at_random_counts_exactly_and_says_what_it_did_not_see(tmp_
             time.sleep(dice.uniform(0.0, 0.4))
             booked = len(gaps(host))
             agent.start()
-            eventually(lambda: len(gaps(host)) > booked, 15, why="the gap after the restart")
+            eventually(lambda booked=booked: len(gaps(host)) > booked, 15, why="the gap after the restart")
             downs.append((down_ms, int(time.time() * 1000)))
         assert_exact(host, machine)
         found = gaps(host)

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from asyncua import Client, ua
@@ -26,6 +27,7 @@ SESSION_TIMEOUT_MS = 60_000
 LIFETIME_S = 60.0
 KEEP_ALIVE_S = 0.5  # an empty publish response this often proves silence
 _FAULT = 397
+_EPOCH, _MS = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _TRANSPORT_ERRORS = (OSError, asyncio.TimeoutError, ua.UaError, ConnectionError, struct.error)
 
 
@@ -282,9 +284,10 @@ def _decode_slowly(raw: bytes, data: Any) -> decode.Response:
     return out
 
 
-def ms_of(stamp: Any) -> int:
-    """Milliseconds since 1970 of asyncua's naive UTC datetime."""
-    return (int(ua.datetime_to_win_filetime(stamp)) - decode.EPOCH_100NS) // 10_000
+def ms_of(stamp: datetime) -> int:
+    """Milliseconds since 1970 (rounded down) of asyncua's datetime; one without a zone means UTC."""
+    utc = stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=UTC)
+    return (utc - _EPOCH) // _MS
 
 
 def plain(value: ua.DataValue) -> tuple[int, Value]:
