@@ -67,9 +67,7 @@ class EmbeddedBroker:
     # --- life ---------------------------------------------------------------------------------------------------------------------
     def start(self) -> Credentials:
         """Starts the broker and returns the server's own credentials. Raises BrokerInUse, BrokerBinaryMissing, BrokerDidNotStart."""
-        for folder in (self._folder, self._folder / "users"):
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o700)
+        self._make_folders()
         self._take_lock()
         self._end_orphan()
         if self._port == 0:
@@ -114,8 +112,10 @@ class EmbeddedBroker:
             if wanted == self._edges:
                 return
             self._edges = wanted
+            if self._process is None:  # not started yet: `start` writes them
+                return
             self.write_config()
-            if self._process is not None and self._process.poll() is None:
+            if self._process.poll() is None:
                 self._process.send_signal(signal.SIGHUP)
 
     def credentials_path(self, user: str) -> Path:
@@ -123,6 +123,7 @@ class EmbeddedBroker:
 
     def credentials(self, user: str) -> Credentials:
         """What `user` (an edge id, or SERVER_USER) signs in with; made at first asking."""
+        self._make_folders()
         path = self.credentials_path(check_id(user, "user"))
         password = Credentials.model_validate_json(path.read_bytes()).password if path.exists() else secrets.token_urlsafe(24)
         found = Credentials(host=self._host, port=self._port, user=user, password=password, host_id=self._host_id)
@@ -168,6 +169,11 @@ class EmbeddedBroker:
         }
         _write_private(self._config_path, json.dumps(config, indent=1) + "\n")  # NATS reads JSON as its own format
         return self._config_path
+
+    def _make_folders(self) -> None:
+        for folder in (self._folder, self._folder / "users"):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
 
     def _take_lock(self) -> None:
         import fcntl  # POSIX only, like the embedded broker itself

@@ -92,7 +92,6 @@ class Broker:
 def nats(folder: Path, *, edges: Iterable[str] = ("EDGE-L1", "EDGE-L2"), port: int = 0) -> Iterator[Broker]:
     """NATS with exactly the configuration the server writes."""
     folder = folder / "nats"
-    (folder / "users").mkdir(parents=True, exist_ok=True)
     port = port or free_port()
     product = EmbeddedBroker(folder, port=port, host_id=HOST_ID, edges=edges)
     config = product.write_config()
