@@ -60,6 +60,7 @@ from mes_server.reports import routes as reports_routes
 from mes_server.reports.service import Probes
 from mes_server.scans import routes as scan_routes
 from mes_server.telemetry import routes as telemetry_routes
+from mes_server.telemetry.copying import CopyDoor
 from mes_server.telemetry.duckdb_store import DuckdbStore
 from mes_server.telemetry.memory_store import MemoryStore
 from mes_server.telemetry.store import POINTS_MAX, TelemetryStore
@@ -102,7 +103,8 @@ def _compose(app: FastAPI, settings: Settings, kit: Kit, real: Clock) -> list[Ba
     state.reports = _probes(settings, state)
     stops = Every("stop-watcher", 2.0, StopWatcher(kit).look)
     sealer = sealing.Sealer(kit, state.metrics, folder=settings.data_dir)
-    return [sealer, identity, state.ingest, stops, *_erp(app, settings.erp, kit)]
+    copies = [CopyDoor(state.telemetry, settings.data_dir)] if isinstance(state.telemetry, DuckdbStore) else []
+    return [sealer, identity, state.ingest, *copies, stops, *_erp(app, settings.erp, kit)]
 
 
 def _probes(settings: Settings, state: Any) -> Probes:

@@ -14,20 +14,23 @@ from pathlib import Path
 from edge_agent.contract.clock import PlantClock, iso
 from mes_server import __version__, migrations
 from mes_server.cli import dumps
-from mes_server.cli.serve import make_folder, opened, sqlite_errors, sqlite_file, stamp
+from mes_server.cli.serve import make_folder, must_exist, opened, sqlite_errors, sqlite_file, stamp
 from mes_server.cli.words import CommandFailed, say
 from mes_server.config import Settings
 from mes_server.kit import journal, sealing
 from mes_server.kit.lock import DataFolderInUse, DataFolderLock
+from mes_server.telemetry.copying import ask_for_copy
 
 MANIFEST = "manifest.json"
 FORMAT = 1
 KEPT_FILES = ("badge.key", sealing.ANCHORS_NAME)
+KEPT_FOLDERS = ("photos", "broker/users")
 CHUNK = 1 << 20
 
 
 def backup(settings: Settings, args: argparse.Namespace) -> int:
     """Writes `<out>/gemba-<time>/`; it gets its name only when it is complete and proven readable."""
+    must_exist(settings)
     out = args.out if args.out is not None else settings.backups_dir
     partial = out / f".partial-{stamp()}"
     partial.mkdir(parents=True, mode=0o700)
@@ -38,8 +41,9 @@ def backup(settings: Settings, args: argparse.Namespace) -> int:
         for name in KEPT_FILES:
             if (settings.data_dir / name).is_file():
                 shutil.copy2(settings.data_dir / name, partial / name)
-        if settings.photos_dir.is_dir():
-            shutil.copytree(settings.photos_dir, partial / "photos")
+        for name in KEPT_FOLDERS:
+            if (settings.data_dir / name).is_dir():
+                shutil.copytree(settings.data_dir / name, partial / name)
         telemetry = _copy_telemetry(settings, partial)
         write_manifest(partial, revision=revision, telemetry=telemetry)
         final = out / f"gemba-{stamp()}"
@@ -51,25 +55,30 @@ def backup(settings: Settings, args: argparse.Namespace) -> int:
     say(f"备份完成：{final}（{size / 1e6:.1f} MB）", f"Backup written: {final} ({size / 1e6:.1f} MB)")
     if not telemetry:
         say(
-            "采样数据未包含在内（服务器正在运行或不在本机）；订单、产量、日志完整。",
-            "Telemetry samples are not in it (the server runs, or they are not on this machine); orders, counts and the journal are complete.",
+            "采样数据未包含在内（不在本机或无法复制）；订单、产量、日志完整。",
+            "Telemetry samples are not in it (none here, or they could not be copied); orders, counts and the journal are complete.",
         )
     return 0
 
 
 def _copy_telemetry(settings: Settings, folder: Path) -> bool:
-    """The DuckDB file with its log, while no server holds it."""
+    """The DuckDB file: copied by the server that holds it, or as a file while none does."""
     if settings.telemetry.kind != "duckdb" or not settings.telemetry_path.is_file():
         return False
+    target = folder / "telemetry"
+    target.mkdir()
     try:
         lock = DataFolderLock(settings.data_dir)
     except DataFolderInUse:
-        return False
+        why = ask_for_copy(settings.data_dir, target / settings.telemetry_path.name)
+        if why is not None:
+            say(f"采样数据未能复制：{why}", f"Telemetry could not be copied: {why}")
+            shutil.rmtree(target)
+        return why is None
     try:
-        (folder / "telemetry").mkdir()
         for path in settings.telemetry_path.parent.glob(settings.telemetry_path.name + "*"):
             if path.is_file():
-                shutil.copy2(path, folder / "telemetry" / path.name)
+                shutil.copy2(path, target / path.name)
     finally:
         lock.release()
     return True
@@ -133,8 +142,9 @@ def restore(settings: Settings, args: argparse.Namespace) -> int:
             for name in KEPT_FILES:
                 if (args.source / name).is_file():
                     shutil.copy2(args.source / name, settings.data_dir / name)
-            if (args.source / "photos").is_dir():
-                shutil.copytree(args.source / "photos", settings.photos_dir, dirs_exist_ok=True)
+            for name in KEPT_FOLDERS:
+                if (args.source / name).is_dir():
+                    shutil.copytree(args.source / name, settings.data_dir / name, dirs_exist_ok=True)
             if (args.source / "telemetry").is_dir() and settings.telemetry.kind == "duckdb":
                 settings.telemetry_path.parent.mkdir(parents=True, exist_ok=True)
                 for one in (args.source / "telemetry").iterdir():

@@ -9,7 +9,7 @@ from pathlib import Path
 from edge_agent.contract.clock import ManualClock
 from mes_server import config, migrations
 from mes_server.app import create_app
-from mes_server.cli.serve import opened, sqlite_errors, sqlite_file
+from mes_server.cli.serve import must_exist, opened, sqlite_errors, sqlite_file
 from mes_server.cli.words import DATA_WRONG, WRONG_USE, CommandFailed, say
 from mes_server.config import Settings
 from mes_server.kit import journal, sealing
@@ -17,8 +17,8 @@ from mes_server.kit import journal, sealing
 
 def verify(settings: Settings, args: argparse.Namespace) -> int:
     """The journal against its seals, the seals against the anchors outside the database, and the database's own integrity check."""
-    if (path := sqlite_file(settings)) is not None and not path.is_file():
-        raise CommandFailed(f"没有数据库 {path}。", f"There is no database {path}.", exit_code=WRONG_USE)
+    must_exist(settings)
+    path = sqlite_file(settings)
     with opened(settings) as db:
         present = migrations.current(db.reader)
         if present != migrations.head():

@@ -17,7 +17,7 @@ from edge_agent.contract.clock import PlantClock, iso
 from mes_server import migrations
 from mes_server.app import create_app, make_server
 from mes_server.cli import dumps
-from mes_server.cli.words import STOPPED, WRONG_USE, CommandFailed, say
+from mes_server.cli.words import IN_USE, STOPPED, WRONG_USE, CommandFailed, say
 from mes_server.config import Settings
 from mes_server.identity import access, rules
 from mes_server.identity.hashing import Hasher
@@ -189,38 +189,58 @@ def serve(settings: Settings, args: argparse.Namespace) -> int:
     lock = DataFolderLock(settings.data_dir)
     try:
         with opened(settings) as db:
+            if not db.claim():
+                raise CommandFailed(
+                    "另一个服务器正在使用此 PostgreSQL 数据库。请先停止它。",
+                    "Another server writes to this PostgreSQL database. Stop it first.",
+                    exit_code=IN_USE,
+                )
             bring_up(settings, db)
             acts = Acts(db, clock, Live())
             acts.start()
             token = _token(settings, acts)
             acts.stop()
-        if token is not None:
-            tell_token(settings, token)
-        app = create_app(settings, clock=clock)
-        scheme = "https" if settings.http.tls_cert else "http"
-        server = make_server(
-            app,
-            settings,
-            log_level=args.log_level,
-            on_started=lambda port: say(f"gemba-server: {scheme}://{settings.http.host}:{port}/  (pid {os.getpid()})"),
-        )
-        with contextlib.suppress(SystemExit):  # uvicorn's way to say that it could not listen
-            server.run()
-        if not server.started:
-            raise CommandFailed(
-                f"服务器未能启动（端口 {settings.http.port} 是否被占用？见上方日志）。",
-                f"The server did not start (is port {settings.http.port} taken? see the log above).",
-                exit_code=STOPPED,
-            )
-        if app.state.kit.acts.broken:
-            raise CommandFailed(
-                "数据库写入失败，服务器已停止。已回复的记录均已保存。请检查磁盘后重新启动。",
-                "Writing to the database failed, so the server stopped. Everything answered is stored. Check the disk and start it again.",
-                exit_code=STOPPED,
-            )
+            if token is not None:
+                tell_token(settings, token)
+            _run(settings, args, clock)
     finally:
         lock.release()
     return 0
+
+
+def _run(settings: Settings, args: argparse.Namespace, clock: PlantClock) -> None:
+    """The one process, until it is told to stop. Raises CommandFailed where it could not start or had to end."""
+    app = create_app(settings, clock=clock)
+    scheme = "https" if settings.http.tls_cert else "http"
+    server = make_server(
+        app,
+        settings,
+        log_level=args.log_level,
+        on_started=lambda port: say(f"gemba-server: {scheme}://{settings.http.host}:{port}/  (pid {os.getpid()})"),
+    )
+    with contextlib.suppress(SystemExit):  # uvicorn's way to say that it could not listen
+        server.run()
+    if not server.started:
+        raise CommandFailed(
+            f"服务器未能启动（端口 {settings.http.port} 是否被占用？见上方日志）。",
+            f"The server did not start (is port {settings.http.port} taken? see the log above).",
+            exit_code=STOPPED,
+        )
+    if app.state.kit.acts.broken:
+        raise CommandFailed(
+            "数据库写入失败，服务器已停止。已回复的记录均已保存。请检查磁盘后重新启动。",
+            "Writing to the database failed, so the server stopped. Everything answered is stored. Check the disk and start it again.",
+            exit_code=STOPPED,
+        )
+
+
+def must_exist(settings: Settings) -> None:
+    """Raises CommandFailed where there is no SQLite file yet (opening it would make one)."""
+    path = sqlite_file(settings)
+    if path is not None and not path.is_file():
+        raise CommandFailed(
+            f"没有数据库 {path}。请用 --data 指定数据目录。", f"There is no database {path}. Name the data folder with --data.", exit_code=WRONG_USE
+        )
 
 
 def sqlite_file(settings: Settings) -> Path | None:

@@ -33,11 +33,15 @@ class Base(DeclarativeBase):
     )
 
 
+_CLAIM_KEY = 0x47454D42  # "GEMB"
+
+
 class Database:
     """Two engines over one store: `writer` for the acts' thread, `reader` for snapshots."""
 
     def __init__(self, url: str, *, readers_max: int = 16, sqlite_cache_kib: int = 16_384) -> None:
         self.url = sa.make_url(url)
+        self._claim: sa.Connection | None = None
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             if not self.url.database or self.url.database == ":memory:":
@@ -71,7 +75,20 @@ class Database:
         except sa.exc.SQLAlchemyError as error:
             raise StorageFailed from error
 
+    def claim(self) -> bool:
+        """PostgreSQL: takes the database for this process until `close` (an advisory lock of a connection of its own); False if another has it.
+
+        SQLite is guarded by the lock of the data folder; two writing processes would not lose anything, but the journal has one sealer.
+        """
+        if self.is_sqlite:
+            return True
+        self._claim = self.writer.connect().execution_options(isolation_level="AUTOCOMMIT")
+        return bool(self._claim.execute(sa.text("SELECT pg_try_advisory_lock(:key)"), {"key": _CLAIM_KEY}).scalar_one())
+
     def close(self) -> None:
+        if self._claim is not None:
+            self._claim.close()
+            self._claim = None
         self.reader.dispose()
         self.writer.dispose()
 

@@ -193,6 +193,16 @@ class DuckdbStore:
         with self._failing():
             return int(self._connection.execute("delete from hot where ts < ?", [before_ms]).fetchall()[0][0])
 
+    def copy_to(self, target: Path) -> None:
+        """Writes one consistent copy to a new file, beside appends and queries. Raises TelemetryFailed."""
+        with self._reader() as connection:
+            name = connection.execute("select current_database()").fetchall()[0][0]
+            connection.execute(f"attach '{str(target).replace(chr(39), chr(39) * 2)}' as backup_copy")
+            try:
+                connection.execute(f'copy from database "{name}" to backup_copy')
+            finally:
+                connection.execute("detach backup_copy")
+
     def close(self) -> None:
         with contextlib.suppress(duckdb.Error):
             self._connection.close()
