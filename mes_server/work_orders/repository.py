@@ -27,6 +27,7 @@ NO_DUE_MS = 9_007_199_254_740_991  # an order without a due date sorts last
 _ORDER_PART = (
     ORDER.c.status.label("order_status"),
     ORDER.c.status_ms.label("order_status_ms"),
+    ORDER.c.started_ms.label("order_started_ms"),
     ORDER.c.quantity.label("order_quantity"),
     ORDER.c.item,
     ORDER.c.tracking,
@@ -66,6 +67,7 @@ _ADD_COUNTED = Hot(
     sa.update(OPERATION)
     .where(OPERATION.c.id == sa.bindparam("operation_id"))
     .values(good=OPERATION.c.good + sa.bindparam("d_good"), scrap=OPERATION.c.scrap + sa.bindparam("d_scrap"))
+    .returning(OPERATION.c.good)
 )
 _INSERT_REPORT = Hot(sa.insert(REPORT).values({column.name: sa.bindparam(column.name) for column in REPORT.c if column.name != "id"}))
 
@@ -97,9 +99,10 @@ def add_pieces(session: Session, operation_id: int, pieces: Pieces, seen_ms: int
     )
 
 
-def add_counted(session: Session, operation_id: int, good: int, scrap: int) -> None:
-    """Adds signed machine-counted pieces to the operation's totals."""
-    _ADD_COUNTED.execute(session, {"operation_id": operation_id, "d_good": good, "d_scrap": scrap})
+def add_counted(session: Session, operation_id: int, good: int, scrap: int) -> int:
+    """Adds signed machine-counted pieces to the operation's totals; returns its good pieces."""
+    row = _ADD_COUNTED.one(session, {"operation_id": operation_id, "d_good": good, "d_scrap": scrap})
+    return int(row.good)
 
 
 def insert_report(session: Session, row: dict[str, Any]) -> None:
@@ -189,7 +192,7 @@ def marks_of_event(session: Session, event_id: str) -> Sequence[Row]:
     return session.execute(sa.select(MARK).where(MARK.c.event_id == event_id)).all()
 
 
-def insert_mark(session: Session, operation_id: int, mark: Mark) -> None:
+def insert_mark(session: Session, operation_id: int, mark: Mark, *, voided: bool = False) -> None:
     session.execute(
         sa.insert(MARK),
         {
@@ -199,7 +202,7 @@ def insert_mark(session: Session, operation_id: int, mark: Mark) -> None:
             "machine": mark.machine,
             "person": mark.person,
             "at_ms": mark.at_ms,
-            "voided": False,
+            "voided": voided,
         },
     )
 
@@ -275,12 +278,28 @@ def operations_named(session: Session, order_numbers: Sequence[str]) -> Sequence
 
 def operations_by_id(session: Session, ids: Sequence[int]) -> Sequence[Row]:
     columns = (OPERATION.c.id, OPERATION.c.order_id, OPERATION.c.order_number, OPERATION.c.number, OPERATION.c.machines, OPERATION.c.counting)
-    return session.execute(sa.select(*columns).where(OPERATION.c.id.in_(ids))).all()
+    order = (ORDER.c.status.label("order_status"), ORDER.c.started_ms.label("order_started_ms"))
+    query = sa.select(*columns, *order).join(ORDER, ORDER.c.id == OPERATION.c.order_id)
+    return session.execute(query.where(OPERATION.c.id.in_(ids))).all()
 
 
-def next_operations_ready(session: Session, operation_id: int) -> None:
-    """The operation after this one may begin on the pieces already made."""
-    session.execute(sa.update(OPERATION).where(OPERATION.c.previous_id == operation_id, OPERATION.c.status == "pending").values(status="ready"))
+def started_no_later(session: Session, order_id: int, at_ms: int) -> None:
+    earlier = sa.or_(ORDER.c.started_ms.is_(None), ORDER.c.started_ms > at_ms)
+    session.execute(sa.update(ORDER).where(ORDER.c.id == order_id, earlier).values(started_ms=at_ms))
+
+
+def first_booked_ms(session: Session, order_id: int) -> int | None:
+    """When the first piece of the order was reported or counted; None if none was."""
+    own = sa.select(OPERATION.c.id).where(OPERATION.c.order_id == order_id)
+    said = session.execute(sa.select(sa.func.min(REPORT.c.at_ms)).where(REPORT.c.operation_id.in_(own), REPORT.c.kind == "report")).scalar_one()
+    counted = session.execute(sa.select(sa.func.min(COUNT.c.at_ms)).where(COUNT.c.operation_id.in_(own), COUNT.c.booked)).scalar_one()
+    return min((at_ms for at_ms in (said, counted) if at_ms is not None), default=None)
+
+
+def has_marks(session: Session, order_id: int) -> bool:
+    """Whether anybody ever started, paused or ended an operation of it, taken back or not."""
+    own = sa.select(OPERATION.c.id).where(OPERATION.c.order_id == order_id)
+    return session.execute(sa.select(MARK.c.id).where(MARK.c.operation_id.in_(own)).limit(1)).first() is not None
 
 
 def place_change(session: Session, report_id: int, operation_id: int, machine: str, at_ms: int, pieces: Pieces) -> None:

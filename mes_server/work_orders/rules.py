@@ -173,14 +173,12 @@ def _ordered(runs: list[Run]) -> tuple[Run, ...]:
 
 
 def order_status(current: str, operations: Sequence[str], begun: bool) -> str:
-    """The order's status from its operations' statuses; a draft, held, closed or cancelled order keeps its own."""
+    """The order's status from its operations' statuses and whether anything was booked; a draft, held, closed or cancelled order keeps its own."""
     if current in ("draft", "on_hold", "closed", "cancelled"):
         return current
     if operations and all(status in OPERATION_ENDED for status in operations):
         return "completed"
-    if begun or any(status not in ("pending", "ready") for status in operations):
-        return "in_progress"
-    return current if current != "completed" else "in_progress"
+    return "in_progress" if begun else "released"
 
 
 # --- whose a machine's piece is ---------------------------------------------------------------------------------------------------------

@@ -65,7 +65,3 @@ def check_open(session: Session, row: sa.Row[Any], at_ms: int, *, late: bool, st
             raise OperationCompleted(operation=operation_ref(row), since=iso(row.ended_ms), person=row.ended_by or "-")
         warnings.append("after_completion")
     return warnings
-
-
-def begin_order(session: Session, order_id: int, at_ms: int) -> bool:
-    return repository.move_order(session, order_id, ["released"], "in_progress", at_ms, started_ms=at_ms)

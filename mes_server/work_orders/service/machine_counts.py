@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +12,7 @@ from edge_agent.contract.clock import iso
 from mes_server.work_orders import repository
 from mes_server.work_orders.rules import Claim, Claims
 from mes_server.work_orders.schemas import CountedRow, CountRow
-from mes_server.work_orders.service.common import begin_order
+from mes_server.work_orders.service.settle import began, refresh_order
 
 NUMBER_MAX = 2_147_483_647
 
@@ -139,13 +139,10 @@ class _Tally:
             if not (good or scrap):
                 continue
             row = self._operations[operation_id]
-            repository.add_counted(session, operation_id, good, scrap)
-            if good > 0 or scrap > 0:
-                begin_order(session, row.order_id, first_ms)
-                repository.next_operations_ready(session, operation_id)
+            total = repository.add_counted(session, operation_id, good, scrap)
+            if good < 0 or scrap < 0 or (total > 0) != (total - good > 0):
+                refresh_order(session, row.order_id)
+            else:
+                began(session, row.order_id, row.order_status, row.order_started_ms, first_ms)
             booked.append(CountedRow(f"{row.order_number}/{row.number}", good, scrap, first_ms, last_ms))
         return booked
-
-
-def merge(rows: Iterable[CountedRow]) -> list[dict[str, Any]]:
-    return [counted_json(row) for row in rows]

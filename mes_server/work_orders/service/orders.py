@@ -29,6 +29,7 @@ from mes_server.work_orders.schemas import (
 )
 from mes_server.work_orders.service import work
 from mes_server.work_orders.service.machine_counts import adopt_homeless, counted_json
+from mes_server.work_orders.service.settle import refresh_order
 from mes_server.work_orders.values import Mark, MarkKind
 
 
@@ -185,7 +186,7 @@ def _order_done(session: Session, number: str, effect: dict[str, Any] | None = N
 
 
 # --- acts of the planner ------------------------------------------------------------------------------------------------------------------
-def _move(session: Session, actor: Actor, command: Any, to: str, then: Callable[[sa.Row[Any], int], None] | None = None) -> Done:
+def _move(session: Session, actor: Actor, command: Any, to: str, then: Callable[[sa.Row[Any], int], object] | None = None) -> Done:
     actor.require(command.right)
     row = find_order(session, command.order)
     at_ms = min(command.occurred_ms, recorded_ms(session))
@@ -205,11 +206,7 @@ def _refuse(row: sa.Row[Any], to: str) -> None:
 
 
 def release_order(session: Session, actor: Actor, command: ReleaseOrder) -> Done:
-    def first_ready(row: sa.Row[Any], _at_ms: int) -> None:
-        for operation in repository.operations_of(session, row.id)[:1]:
-            repository.move_operation(session, operation.id, ["pending"], status="ready")
-
-    return _move(session, actor, command, "released", first_ready)
+    return _move(session, actor, command, "released", lambda row, _at_ms: refresh_order(session, row.id))
 
 
 def hold_order(session: Session, actor: Actor, command: HoldOrder) -> Done:
@@ -225,7 +222,7 @@ def resume_order(session: Session, actor: Actor, command: ResumeOrder) -> Done:
         _refuse(row, "in_progress")
     target = "in_progress" if row.started_ms is not None else "released"
     repository.move_order(session, row.id, ["on_hold"], target, min(command.occurred_ms, recorded_ms(session)))
-    work.settle_order(session, row.id)
+    refresh_order(session, row.id)
     return _order_done(session, command.order)
 
 

@@ -15,7 +15,8 @@ from mes_server.work_orders import repository, rules
 from mes_server.work_orders.errors import AlreadyReversed, CorrectTooLate, NeedsConfirmation, NotYours, OperationUnknown, ReasonMissing, UndoTooLate
 from mes_server.work_orders.schemas import CorrectProduction, ReportProduction, UndoProduction
 from mes_server.work_orders.service import work
-from mes_server.work_orders.service.common import begin_order, check_open, operation_ref, require, settled_by, when
+from mes_server.work_orders.service.common import check_open, operation_ref, require, settled_by, when
+from mes_server.work_orders.service.settle import began, refresh_order
 from mes_server.work_orders.values import Change, Pieces
 
 UNDO_GRACE_S = 5  # the bar stands ten seconds after the last merged tap; the act carries the first
@@ -46,11 +47,15 @@ def report_production(session: Session, actor: Actor, command: ReportProduction)
         for index, change in enumerate(early):  # the first of them carries the difference
             repository.place_change(session, change.id, row.id, command.machine, at_ms, net - pieces if index == 0 else Pieces())
     totals = repository.add_pieces(session, row.id, net, at_ms)
-    if row.order_status == "released":
-        begin_order(session, row.order_id, at_ms)
-    if row.good == 0 and totals.good > 0:
-        repository.next_operations_ready(session, row.id)
+    began(session, row.order_id, row.order_status, row.order_started_ms, at_ms)
+    _turned(session, row, totals)
     return _done(row, command.machine, actor, net, totals, at_ms, warnings, command.reason)
+
+
+def _turned(session: Session, row: Any, totals: Any) -> None:
+    """First good pieces let the next operation begin; when the last are gone it waits again."""
+    if (row.good > 0) != (totals.good > 0):
+        refresh_order(session, row.order_id)
 
 
 def _ask(row: sa.Row[Any], said: Pieces, at_ms: int) -> None:
@@ -180,6 +185,7 @@ def _change(
         session, _change_row(change, actor, original.event_id, row.id, original.machine, original.at_ms, net, reason or original.reason, note)
     )
     totals = repository.add_pieces(session, row.id, net, original.at_ms)
+    _turned(session, row, totals)
     done = _done(row, original.machine, actor, net, totals, original.at_ms, [], reason or original.reason)
     done.answer["reverses"] = done.effect["reverses"] = original.event_id
     return done

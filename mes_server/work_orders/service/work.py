@@ -18,6 +18,7 @@ from mes_server.work_orders.errors import OperationHeld, WrongMachine
 from mes_server.work_orders.schemas import CompleteOperation, InterruptOperation, StartOperation
 from mes_server.work_orders.service.common import check_open, find_operation, operation_ref, require, settled_by, when
 from mes_server.work_orders.service.machine_counts import counted_json, reattribute_machine
+from mes_server.work_orders.service.settle import refresh_order
 from mes_server.work_orders.values import Mark, Run
 
 
@@ -82,9 +83,9 @@ def undo_marks(session: Session, actor: Actor, marks: Sequence[sa.Row[Any]]) -> 
 def mark_operation(session: Session, row: sa.Row[Any], marks: Sequence[Mark]) -> Done:
     """Adds marks to an operation and books what all its marks now say. Returns what changed."""
     for mark in marks:
-        repository.insert_mark(session, row.id, mark)
+        repository.insert_mark(session, row.id, mark, voided=_undone_early(session, mark))
     now = rules.progress(repository.marks(session, row.id))
-    status = now.status or ("ready" if row.previous_id is None or row.status != "pending" else "pending")
+    status = now.status or (row.status if row.status in ("pending", "ready") else "pending")
     before = repository.runs(session, row.id)
     moved = repository.move_operation(
         session, row.id, [row.status], status=status, started_ms=now.started_ms, ended_ms=now.ended_ms, ended_by=now.ended_by
@@ -96,9 +97,7 @@ def mark_operation(session: Session, row: sa.Row[Any], marks: Sequence[Mark]) ->
         repository.replace_runs(session, row.id, now.runs)
         for machine, from_ms, to_ms in _changed_windows(before, now.runs):
             reattributed += [counted_json(one) | {"machine": machine} for one in reattribute_machine(session, machine, from_ms, to_ms)]
-    if now.started_ms is not None:
-        repository.next_operations_ready(session, row.id)
-    order_status = settle_order(session, row.order_id)
+    order_status = refresh_order(session, row.order_id)
     ref = operation_ref(row)
     state = {
         "operation": ref,
@@ -119,6 +118,11 @@ def mark_operation(session: Session, row: sa.Row[Any], marks: Sequence[Mark]) ->
     )
 
 
+def _undone_early(session: Session, mark: Mark) -> bool:
+    """Whether the undo of this act overtook it."""
+    return any(row.kind == "undo" and row.person == mark.person for row in repository.changes_of(session, mark.event_id))
+
+
 def _changed_windows(before: Sequence[Run], after: Sequence[Run]) -> list[tuple[str, int, int | None]]:
     """Per machine the window in which the operation's runs differ."""
     windows: dict[str, tuple[int, int | None]] = {}
@@ -127,21 +131,6 @@ def _changed_windows(before: Sequence[Run], after: Sequence[Run]) -> list[tuple[
         end = None if to_ms is None or run.to_ms is None else max(to_ms, run.to_ms)
         windows[run.machine] = (min(from_ms, run.from_ms), end)
     return [(machine, from_ms, to_ms) for machine, (from_ms, to_ms) in sorted(windows.items())]
-
-
-def settle_order(session: Session, order_id: int) -> str:
-    """The order's status after one of its operations changed."""
-    order = repository.order_by_id(session, order_id)
-    operations = repository.operations_of(session, order_id)
-    begun = any(one.started_ms is not None or one.good or one.scrap for one in operations)
-    status = rules.order_status(order.status, [one.status for one in operations], begun)
-    started = min((one.started_ms for one in operations if one.started_ms is not None), default=order.started_ms)
-    if status != order.status:
-        at_ms = max((one.ended_ms for one in operations if one.ended_ms is not None), default=order.status_ms) if status == "completed" else started
-        repository.move_order(session, order_id, [order.status], status, at_ms if at_ms is not None else order.status_ms, started_ms=started)
-    elif started != order.started_ms:
-        repository.update_order(session, order_id, started_ms=started)
-    return status
 
 
 def hold_operation(session: Session, ref: str, step: int) -> None:
