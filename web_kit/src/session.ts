@@ -18,7 +18,6 @@ export function may(right: string): boolean {
 function take(answer: SessionAnswer): Person {
   me.value = answer.person
   station.value = answer.station
-  setLang(answer.person.lang)
   return answer.person
 }
 
@@ -26,6 +25,7 @@ function take(answer: SessionAnswer): Person {
 export async function signIn(how: SignIn, keepToken = false): Promise<Person> {
   const answer = await post<SessionAnswer>('/session', how)
   if (keepToken && answer.token) setCredentials({ token: answer.token })
+  setLang(answer.person.lang) // the person's language; what is chosen afterwards on this device stays
   return take(answer)
 }
 

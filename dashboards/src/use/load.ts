@@ -10,6 +10,13 @@ export interface Loaded<T> {
   reload: () => Promise<void>
 }
 
+let reading = 0
+/** Marks the document while anything is being read: a picture or a print can wait for it. */
+function mark(by: 1 | -1): void {
+  reading += by
+  document.documentElement.toggleAttribute('data-reading', reading > 0)
+}
+
 /** `read` is called at once and whenever `key()` changes. Old data stay on the screen while new ones are read, and go when the key changed and reading failed. */
 export function useLoad<T>(key: () => unknown, read: (signal: AbortSignal) => Promise<T>): Loaded<T> {
   const data = shallowRef<T | null>(null)
@@ -21,6 +28,7 @@ export function useLoad<T>(key: () => unknown, read: (signal: AbortSignal) => Pr
     current?.abort()
     const mine = (current = new AbortController())
     loading.value = true
+    mark(1)
     try {
       const found = await read(mine.signal)
       if (mine.signal.aborted) return
@@ -32,6 +40,7 @@ export function useLoad<T>(key: () => unknown, read: (signal: AbortSignal) => Pr
       error.value = failed
       if (changed) data.value = null
     } finally {
+      mark(-1)
       if (current === mine) loading.value = false
     }
   }

@@ -358,16 +358,18 @@ export interface TraceAnswer {
 }
 export interface Passport {
   serial: string
-  item: string
+  item: Named
   order: string | null
+  status: string
+  on_hold: boolean
   produced_at: string | null
   machine: string | null
   person: string | null
-  lots: Record<string, unknown>[]
-  defects: Record<string, unknown>[]
-  holds: Record<string, unknown>[]
+  lots: { lot: string; item: string; quantity: number; unit?: string; operation: string | null; precision: string }[]
+  defects: { code: string; code_zh?: string; code_en?: string; note?: string | null; at?: string | null }[]
+  holds: { hold: string; reason: string; note: string | null; at: string; released_at: string | null }[]
   kwh: number | null
-  operations: Record<string, unknown>[]
+  operations: { id: string; number: number; name_zh: string; name_en: string; status: string; started_at: string | null; ended_at: string | null; runs: Operation['runs'] }[]
 }
 
 export interface ErpStatus {
