@@ -12,7 +12,8 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, e
 from tests.browser.dashboards.stage import PASSWORD
 
 CHROMIUM_ARGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 # Words that show a value nobody thought of.
 NONSENSE = re.compile(r"undefined|\bNaN\b|\[object|\bnull\b|Invalid Date|Infinity|\{\w+\}")

@@ -45,7 +45,8 @@ def _saw(start: int, now: int) -> Facts:
     fault, short = start + 4 * HOUR + 40 * MIN, start + 9 * HOUR
     points = [
         (start, "producing", ""), (fault, "fault", "17"), (fault + 52 * MIN, "producing", ""),
-        (short, "stopped", ""), (short + 30_000, "producing", ""), (start + 11 * HOUR, "starved", ""), (start + 11 * HOUR + 35 * MIN, "producing", ""),
+        (short, "stopped", ""), (short + 30_000, "producing", ""),
+        (start + 11 * HOUR, "starved", ""), (start + 11 * HOUR + 35 * MIN, "producing", ""),
         (start + 15 * HOUR, "setup", ""), (start + 15 * HOUR + 40 * MIN, "producing", ""), (now - 14 * MIN, "fault", "17"),
     ]  # fmt: skip
     facts = history("SAW-01", points, start, now)

@@ -89,7 +89,7 @@ def test_every_chart_is_also_a_table(desk: Desk, plant: Stage) -> None:
     expect(card.locator("tbody")).to_contain_text("No data · Edge was down")
     with page.expect_download() as download:
         card.get_by_role("button", name="CSV").click()
-    text = open(download.value.path(), encoding="utf-8-sig").read()
+    text = download.value.path().read_text(encoding="utf-8-sig")
     assert len(text.splitlines()) == expected + 1
 
     for name in ("losses", "energy", "yesterday", "orders", "order"):
