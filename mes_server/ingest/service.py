@@ -38,6 +38,8 @@ from mes_server.telemetry.store import TelemetryStore
 
 log = logging.getLogger(__name__)
 
+STALE_REAL_S = 5.0  # edges prove silence at most once a real second, so a fast plant clock must not call that stale
+
 
 @dataclass(frozen=True, slots=True)
 class IngestBounds:
@@ -86,7 +88,8 @@ class IngestService:
         self.intake = Intake(self.host, self.table, telemetry.register, self._stored)
         self.intake.figures = self.figures
         self.committer = Committer(kit.acts, kit.clock, telemetry, booking, self.answer, self.figures, records_max=self.bounds.records_max)
-        self.tiles = Tiles(kit.live, self.table, self.host, every_s=self.bounds.tile_s, stale_ms=int(self.bounds.stale_s * 1000))
+        stale_s = max(self.bounds.stale_s, STALE_REAL_S * kit.clock.speed)
+        self.tiles = Tiles(kit.live, self.table, self.host, every_s=self.bounds.tile_s, stale_ms=int(stale_s * 1000))
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._links_again_s = 0.0

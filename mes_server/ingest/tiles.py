@@ -109,6 +109,7 @@ class Tiles:
             shown[name] = None if shown[name] is None else int(shown[name])
         return {
             "at": None if newest is None else iso(newest),
+            "at_ms": newest,
             "since": None if since is None else iso(since),
             "stale": self.is_stale(edge, device, now_ms),
             **shown,
