@@ -40,7 +40,7 @@ from mes_server.kit.http import OPEN, CursorQuery, KitDep, LimitQuery, Page, all
 router = APIRouter(tags=["identity"])
 
 
-def identity_of(request: Request) -> Identity:
+async def identity_of(request: Request) -> Identity:
     return cast(Identity, request.app.state.identity)
 
 
@@ -67,7 +67,7 @@ async def _at_a_device(request: Request) -> None:
     """An enrolled device, or somebody who is signed in: names of people are for nobody else."""
     token = request.headers.get("x-device")
     if token is not None:
-        await asyncio.to_thread(access.place_of, identity_of(request), token)
+        await asyncio.to_thread(access.place_of, request.app.state.identity, token)
         return
     actor: Actor = await request.app.state.authenticate(request)
     actor.require("read") if not actor.may_somewhere("read") else None

@@ -18,7 +18,7 @@ from mes_server.reports.service import Probes
 router = APIRouter(tags=["reports"])
 
 
-def probes_of(request: Request) -> Probes:
+async def probes_of(request: Request) -> Probes:
     probes: Probes = request.app.state.reports
     return probes
 
