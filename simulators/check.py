@@ -58,6 +58,8 @@ class Report:
 async def check(options: CheckOptions, say: Callable[[str], None] = print) -> Report:
     """Runs it all in `folder` (a temporary one by default). Raises StackError when the stack itself fails."""
     if options.folder is not None:
+        if options.folder.exists() and any(options.folder.iterdir()):
+            raise StackError(f"{options.folder} is not empty: name a new folder with --keep")
         return await _check(options, options.folder, say)
     with tempfile.TemporaryDirectory(prefix="gemba-check-", ignore_cleanup_errors=True) as name:
         return await _check(options, Path(name), say)

@@ -144,7 +144,8 @@ class ModbusSource:
             due = [poll for poll in meter.polls if poll.due_ms <= now_ms]
             if not due:
                 continue
-            tick_ms = max(poll.due_ms for poll in due) if self.config.align else now_ms
+            asked_ms = self.clock.now_ms()
+            tick_ms = max(poll.due_ms for poll in due) if self.config.align else asked_ms
             for poll in due:
                 # Ticks that have passed meanwhile are not made up: the reading is of now, and totals carry over.
                 if self.config.align:
@@ -159,6 +160,9 @@ class ModbusSource:
                 self._silent(meter, sink, error)
                 continue
             answered += 1
+            if not self.config.align:  # the meter looked somewhere between question and answer
+                tick_ms = (asked_ms + self.clock.now_ms()) // 2
+                rows = [(tag, tick_ms, kind, value) for tag, _, kind, value in rows]
             self._answered(meter, sink, rows, tick_ms)
         if silent is not None and not answered and not any(meter.alive for meter in self._meters):
             raise silent
