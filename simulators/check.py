@@ -24,6 +24,7 @@ from simulators.stack import Stack, StackError, StackOptions
 
 BOOT_S = 30.0  # real seconds the stack may take before the plant's first event
 DRAIN_S = 120.0
+READINGS_S = 75.0  # plant seconds between two readings the product keeps (one a minute)
 RESOLUTION_S = 5.0  # plant seconds between two proofs that a source is watched (edge heartbeat)
 RESOLUTION_REAL_S = 3.0  # what the same costs in real time: heartbeat, settling and publishing of a fast plant
 
@@ -248,14 +249,15 @@ async def _energy(stack: Stack, truth: Truth) -> list[Finding]:
     active: dict[str, compare.Energy] = {}
     reactive: dict[str, compare.Energy] = {}
     for meter in truth.scenario.meters:
-        begin = truth.calm_edge(meter.code, truth.start_ms + 180_000, truth.start_ms + 180_000 + edge_ms)
-        end = truth.calm_edge(meter.code, truth.end_ms - 180_000 - edge_ms, truth.end_ms - 180_000)
+        begin, first_w = truth.calm_edge(meter.code, truth.start_ms + 180_000, truth.start_ms + 180_000 + edge_ms)
+        end, last_w = truth.calm_edge(meter.code, truth.end_ms - 180_000 - edge_ms, truth.end_ms - 180_000)
+        between = (first_w + last_w) * READINGS_S / 4 / 3600  # a jump inside the minute of a border, read as a straight line
         true_wh, true_varh = truth.energy(meter.code, begin, end)
         wh, varh = await collect.energy(stack.api, meter.code, begin, end)
         shown_wh, shown_varh = stack.plant.meters.loads[meter.code].totals(truth.end_ms)
         make = MAPS[meter.make]
-        active[meter.code] = compare.Energy(true_wh, wh, make.register("energy_import_wh").resolution(shown_wh))
-        reactive[meter.code] = compare.Energy(true_varh, varh, make.register("energy_reactive_varh").resolution(shown_varh))
+        active[meter.code] = compare.Energy(true_wh, wh, make.register("energy_import_wh").resolution(shown_wh) + between)
+        reactive[meter.code] = compare.Energy(true_varh, varh, make.register("energy_reactive_varh").resolution(shown_varh) + between)
     machines = {m.machine: active[m.code] for m in truth.scenario.meters if m.machine}
     return [
         compare.energy("energy by meter (Wh)", active),

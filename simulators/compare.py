@@ -100,7 +100,7 @@ def figures(name: str, truth: Mapping[str, OeeTruth], said: Mapping[str, OeeTrut
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """Truth and answer of one meter and window, Wh (or varh); `step`: the register's resolution at its value."""
+    """Truth and answer of one meter and window, Wh (or varh); `step`: what the register's resolution and the borders' readings may cost."""
 
     true: float
     said: float | None
@@ -108,7 +108,7 @@ class Energy:
 
 
 def energy(name: str, meters: Mapping[str, Energy]) -> Finding:
-    """Within 0.1 % and the two half steps that two readings of a register are off by."""
+    """Within 0.1 % and what two readings at the borders cannot say better."""
     found = Finding(name)
     worst = 0.0
     for key, one in sorted(meters.items()):

@@ -227,8 +227,11 @@ class Truth:
         index = bisect_right(rows, at_ms, key=lambda row: row[0]) - 1
         return rows[index][1] if index >= 0 else 0.0
 
-    def calm_edge(self, meter: str, from_ms: int, to_ms: int, step_ms: int = 60_000, around_ms: int = 120_000) -> int:
-        """The moment in [from, to] around which the load varies least: where a window may begin without asking more of a meter than it can say."""
+    def calm_edge(self, meter: str, from_ms: int, to_ms: int, step_ms: int = 20_000, around_ms: int = 80_000) -> tuple[int, float]:
+        """The moment in [from, to] around which the load varies least, and by how many watts it varies there.
+
+        A window should begin where the load is steady: between two readings a meter says nothing about when its load changed.
+        """
         best, best_range = from_ms, float("inf")
         rows = self._power[meter]
         for at in range(from_ms - from_ms % step_ms + step_ms, to_ms, step_ms):
@@ -237,7 +240,7 @@ class Truth:
             spread = max(near) - min(near)
             if spread < best_range:
                 best, best_range = at, spread
-        return best
+        return best, best_range
 
     # --- genealogy and ERP ----------------------------------------------------------------------------------------------------
 
