@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,7 +23,6 @@ from simulators.physics import Plant
 from simulators.scenario import Scenario, load
 from simulators.stack import Stack, StackError, StackOptions
 
-BOOT_S = 30.0  # real seconds the stack may take before the plant's first event
 DRAIN_S = 120.0
 READINGS_S = 75.0  # plant seconds between two readings the product keeps (one a minute)
 RESOLUTION_S = 5.0  # plant seconds between two proofs that a source is watched (edge heartbeat)
@@ -66,13 +66,19 @@ async def check(options: CheckOptions, say: Callable[[str], None] = print) -> Re
         return await _check(options, Path(name), say)
 
 
+def boot_time_s() -> float:
+    """Real seconds the stack gets before the plant's first event: more on a machine that is busy."""
+    return min(90.0, 16.0 + 6.0 * os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 async def _check(options: CheckOptions, folder: Path, say: Callable[[str], None]) -> Report:
     scenario = load(options.scenario, options.seed)
     if scenario.start_ms is None:
         raise StackError(f"scenario {scenario.name} has no start; check needs one")
     start_ms, end_ms = scenario.start_ms, scenario.start_ms + round(options.hours * 3_600_000)
     faults = plan(options.faults, scenario, start_ms, end_ms, options.speed)
-    clock = PlantClock(start_ms, PlantClock().now_ms() / 1000.0 + BOOT_S, options.speed)
+    boot_s = boot_time_s()
+    clock = PlantClock(start_ms, PlantClock().now_ms() / 1000.0 + boot_s, options.speed)
     plant = Plant(scenario, start_ms, faults.outages)
     settings = StackOptions(speed=options.speed, links=bool(options.faults), uploads=faults.uploads, desk_every_s=1.5)
     stack = Stack(folder, scenario, plant, clock, settings, end_ms)
@@ -84,7 +90,7 @@ async def _check(options: CheckOptions, folder: Path, say: Callable[[str], None]
         await stack.start(lambda text: say(f"  starting {text}"))
         await stack.ready_for_the_first_event()
         if clock.now_ms() > start_ms:
-            raise StackError(f"the stack took longer than {BOOT_S:.0f} s to start: nothing was compared")
+            raise StackError(f"the stack took longer than {boot_s:.0f} s to start: nothing was compared")
         say(f"  ready after {time.monotonic() - began:.1f} s; {options.hours:g} plant hours at ×{options.speed:g}")
         stack.desk.start()
         run = FaultRun(faults, stack, say)
