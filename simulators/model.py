@@ -111,9 +111,13 @@ def people(scenario: Scenario) -> list[dict[str, Any]]:
             "pin": pin(person),
         }
         if person.user:
-            record |= {"user": person.user, "password": f"gemba-{person.user}"}
+            record |= {"user": person.user, "password": password(person)}
         records.append(record)
     return records
+
+
+def password(person: Person) -> str:
+    return f"gemba-{person.user}"
 
 
 def pin(person: Person) -> str:

@@ -66,11 +66,12 @@ class Stack:
         self.server = Child("server", "mes_server", self._server_arguments("serve"), folder / "server.log")
         self.edges = {
             line.code: Child(
-                line.edge, "edge_agent", ["run", "--config", str(self._edge_file(line.code)), *self._clock()], folder / f"{line.edge}.log"
+                line.edge, "edge_agent", ["run", "--config", str(self.edge_file(line.code)), *self._clock()], folder / f"{line.edge}.log"
             )
             for line in scenario.lines
         }
         self.api = Api(self.url, clock)
+        self.devices: dict[str, str] = {}  # station -> its tablet's device token
         self.tablets: Tablets | None = None
         self.desk = Desk(self.api, options.desk_every_s)
 
@@ -79,17 +80,18 @@ class Stack:
         return f"http://127.0.0.1:{self.http_port}"
 
     def _clock(self) -> list[str]:
+        if not self.clock.anchor_s:
+            return []  # the wall clock itself
         return ["--clock-start", iso(self.clock.start_ms), "--clock-anchor", repr(self.clock.anchor_s), "--speed", repr(self.clock.speed)]
 
     def _server_arguments(self, command: str) -> list[str]:
-        clock = self._clock() if self.clock.anchor_s else []
-        return [command, "--config", str(self.folder / "server.toml"), *clock]
+        return [command, "--config", str(self.folder / "server.toml"), *self._clock()]
 
     def _edge(self, line: Line) -> Child:
-        arguments = ["run", "--config", str(self._edge_file(line.code)), *self._clock()]
+        arguments = ["run", "--config", str(self.edge_file(line.code)), *self._clock()]
         return Child(line.edge, "edge_agent", arguments, self.folder / f"{line.edge}.log")
 
-    def _edge_file(self, line: str) -> Path:
+    def edge_file(self, line: str) -> Path:
         return self.folder / f"edge-{line}.toml"
 
     # --- configuration ------------------------------------------------------------------------------------------------------
@@ -141,36 +143,45 @@ confirm_every_s = {max(300.0, 2 * self.options.speed)}
                 host_id=HOST_ID,
             )
             text = model.edge_config(self.scenario, line.code, where, self.options.speed, self.folder / f"{line.edge}.buffer")
-            self._edge_file(line.code).write_text(text, encoding="utf-8")
+            self.edge_file(line.code).write_text(text, encoding="utf-8")
 
     # --- up -----------------------------------------------------------------------------------------------------------------
 
-    async def start(self, say: Callable[[str], None] = lambda text: None, *, edges: bool = True) -> None:
-        """Everything up and ready for the first event. Raises StackError."""
-        self.write_server_config()
-        for link in self.links.values():
-            await link.start()
+    async def start(self, say: Callable[[str], None] = lambda text: None) -> None:
+        """Everything up, edges too. Raises StackError."""
         say("server and broker, ERP, PLCs, meters")
-        plant = asyncio.create_task(self.field.start(self.erp_port, self.erp_key))  # beside the server: a PLC takes a second or two
+        await asyncio.gather(self.start_server(), self.start_field())  # beside each other: a PLC takes a second or two
+        say("plant model, people, tablets")
+        await self.set_up()
+        say("edge agents")
+        await self.start_edges()
+        self.start_people()
+
+    async def start_server(self) -> None:
+        """Data folder, administrator, server with its broker."""
+        self.write_server_config()
         await self._init()
         await self.server.start()
-        await plant
-        await self.until("the server", self.ready, 40)
-        say("plant model, people, tablets")
-        await self._set_up()
-        await self.until("the broker's users", self._broker_users, 20)
-        self.write_edge_configs()
-        if edges:
-            await self.start_edges(say)
-        assert self.tablets is not None
-        self.field.on_act = self.tablets.post
-        self.field.on_offline = lambda event: self.tablets.offline(event.station, event.until_ms) if self.tablets else None
-        self.tablets.start()
+        await self.until("the server", self.ready, 60)
 
-    async def start_edges(self, say: Callable[[str], None] = lambda text: None) -> None:
-        say("edge agents")
+    async def start_field(self) -> None:
+        """ERP, PLCs, meters, and the links the edges go through."""
+        for link in self.links.values():
+            await link.start()
+        await self.field.start(self.erp_port, self.erp_key)
+
+    async def start_edges(self) -> None:
         for edge in self.edges.values():
             await edge.start()
+
+    def start_people(self) -> None:
+        """From now on what the plant's people do goes to their tablets."""
+        tablets = self.tablets
+        if tablets is None:
+            raise RuntimeError("set_up comes first")
+        self.field.on_act = tablets.post
+        self.field.on_offline = lambda event: tablets.offline(event.station, event.until_ms)
+        tablets.start()
 
     async def _init(self) -> None:
         """`gemba-server init` makes the data folder and, unattended, its administrator."""
@@ -188,14 +199,14 @@ confirm_every_s = {max(300.0, 2 * self.options.speed)}
 
     def broker_pid(self) -> int | None:
         """The embedded broker's process, from the server's own pid file."""
-        for path in (self.folder / "server" / "broker").glob("*.pid"):
-            return int(path.read_text(encoding="utf-8").split()[0])
-        return None
+        path = self.folder / "server" / "broker" / "nats.pid"
+        return int(path.read_text(encoding="utf-8").split()[0]) if path.exists() else None
 
     async def _broker_users(self) -> bool:
         return all((self.folder / "server" / "broker" / "users" / f"{line.edge}.json").exists() for line in self.scenario.lines)
 
-    async def _set_up(self) -> None:
+    async def set_up(self) -> None:
+        """Plant model, people, tablets, an API token; then the edges' configuration files with the users their broker made."""
         api = self.api
         await api.sign_in(user=ADMIN_USER, password=ADMIN_PASSWORD)
         made = await api.call("POST", "/api-tokens", {"name": "simulators", "roles": [{"role": "admin"}]})
@@ -208,11 +219,14 @@ confirm_every_s = {max(300.0, 2 * self.options.speed)}
             devices[station.code] = (await api.call("POST", "/devices/enrol", {"code": enrolment["code"]}))["device_token"]
         api.token = made["token"]
         self._secret("api.token", made["token"])
+        self.devices = devices
         self.tablets = Tablets(self.url, self.scenario, self.clock, devices, self.options.uploads)
+        await self.until("the broker's users", self._broker_users, 20)
+        self.write_edge_configs()
 
     async def ready_for_the_first_event(self) -> None:
         """Orders and lots are in, both edges see their sources."""
-        orders = sum(1 for order in self.plant.book.orders if order.state == "released")
+        orders = self.field.books.released
         await self.until("the ERP's orders in the server", lambda: self._orders(orders), 60)
         await self.until("the edges' sources", self.edges_connected, 60)
 

@@ -80,6 +80,11 @@ class Books:
     def fetch(self, entity: str, record_id: str) -> Record | None:
         return self._records[entity].get(record_id)
 
+    @property
+    def released(self) -> int:
+        """How many orders the ERP has released and not taken back."""
+        return sum(1 for record in self._records["orders"].values() if record["data"]["state"] == "released")
+
     def order(self, number: str) -> Record | None:
         return next((r["data"] for r in self._records["orders"].values() if r["data"]["number"] == number), None)
 

@@ -88,6 +88,6 @@ class MeterGateway:
 
     async def stop(self) -> None:
         if self._server is not None and self._task is not None:
-            await self._server.shutdown()  # type: ignore[no-untyped-call]
+            await self._server.shutdown()
             await asyncio.gather(self._task, return_exceptions=True)
         self._server = self._task = None

@@ -30,6 +30,11 @@ class UploadMess:
     reordered: float = 0.0
 
 
+def act_body(act: ActEvent) -> dict[str, Any]:
+    """The act as the API wants it."""
+    return {"type": act.type, "event_id": act.event_id, "occurred_at": iso(act.at_ms), **act.body}
+
+
 @dataclass(slots=True)
 class Refusal:
     act: ActEvent
@@ -136,7 +141,7 @@ class Tablets:
 
     def body(self, act: ActEvent) -> dict[str, Any]:
         sure = {"confirmed": True} if act.event_id in self._sure else {}
-        return {"type": act.type, "event_id": act.event_id, "occurred_at": iso(act.at_ms), **act.body, **sure}
+        return act_body(act) | sure
 
     async def _one(self, tablet: _Tablet, act: ActEvent) -> None:
         body = self.body(act)

@@ -56,7 +56,7 @@ class PlcIdentity:
         return f"opc.tcp://127.0.0.1:{self.port}/plc/"
 
 
-class _OneUser(UserManager):
+class _OneUser(UserManager):  # type: ignore[misc]
     """Lets in exactly one user; anonymous and wrong passwords are refused."""
 
     def __init__(self, user: str, password: str) -> None:
@@ -153,10 +153,10 @@ class LinePlc:
 
 
 def _node_id(name: str, index: int) -> ua.NodeId:
-    return ua.NodeId(name, index)  # type: ignore[arg-type]
+    return ua.NodeId(name, index)
 
 
 def _data(value: Value, kind: ua.VariantType, at_ms: int) -> ua.DataValue:
     when = datetime.fromtimestamp(at_ms / 1000, UTC)
     when = when.replace(microsecond=(at_ms % 1000) * 1000)  # floats of seconds lose the last millisecond
-    return ua.DataValue(Value=ua.Variant(value, kind), SourceTimestamp=when, ServerTimestamp=when)  # type: ignore[arg-type]
+    return ua.DataValue(Value=ua.Variant(value, kind), SourceTimestamp=when, ServerTimestamp=when)
