@@ -53,15 +53,19 @@ class _Line:
             values.append(value)
 
     def gap(self, device: str, from_ms: int, to_ms: int) -> None:
+        """Nothing is known of the device in between; what is known before is promised first."""
+        self.promise(from_ms, [device])
         self._put({"device": device, "gap": {"from_ms": from_ms, "to_ms": to_ms, "cause": "source_lost", "detail": "PLC restarted"}})
 
-    def hour(self, until_ms: int) -> None:
-        """Writes the hour's columns and the promise."""
-        for (device, metric), (times, values) in self._columns.items():
+    def promise(self, until_ms: int, devices: Iterable[str] | None = None) -> None:
+        """Writes what is waiting of these devices (all by default), and the promise."""
+        chosen = set(self._devices if devices is None else devices)
+        for device, metric in [key for key in self._columns if key[0] in chosen]:
+            times, values = self._columns.pop((device, metric))
             self._put({"device": device, "metric": metric, "t_ms": times, "value": values})
-        self._columns.clear()
         for device in self._devices:
-            self._put({"device": device, "watched_ms": until_ms})
+            if device in chosen:
+                self._put({"device": device, "watched_ms": until_ms})
 
     def finish(self) -> None:
         self._file.close()
@@ -111,7 +115,7 @@ class Recorder:
 
     def _hour(self, until_ms: int) -> None:
         for line in self._lines.values():
-            line.hour(until_ms)
+            line.promise(until_ms)
 
     def _minute(self, event: MinuteEvent) -> None:
         if event.at_ms < self._to_ms - FINE_MS and event.at_ms % 300_000:
@@ -133,7 +137,7 @@ class Recorder:
             begin = self._down.pop(event.line)
             for spec in self._scenario.machines:
                 if spec.line == event.line:
-                    self._lines[event.line].gap(spec.code, begin, event.at_ms)
+                    self._lines[event.line].gap(spec.code, begin, event.at_ms - 1)  # the restarted counters are news of this very ms
 
     def finish(self) -> None:
         self._hour(self._to_ms)
