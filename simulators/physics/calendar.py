@@ -27,6 +27,7 @@ class Calendar:
     def __init__(self, scenario: Scenario) -> None:
         self._zone = ZoneInfo(scenario.zone)
         self._shifts = scenario.shifts
+        self._last: ShiftWindow | None = None
         self.windows = lru_cache(maxsize=512)(self._windows)
 
     def _at(self, day: date, text: str) -> int:
@@ -64,6 +65,13 @@ class Calendar:
         return found
 
     def shift_at(self, at_ms: int) -> ShiftWindow:
+        last = self._last
+        if last is not None and last.from_ms <= at_ms < last.to_ms:
+            return last
+        self._last = self._find(at_ms)
+        return self._last
+
+    def _find(self, at_ms: int) -> ShiftWindow:
         today = self.local(at_ms).date()
         for day in (today, today - timedelta(days=1)):
             for window in self.windows(day):

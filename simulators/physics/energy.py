@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from simulators.physics.events import MinuteEvent, PowerEvent
 from simulators.physics.machine import Machine
-from simulators.physics.power import PF_IDLE, PF_LOADED, SHARE, STEP_MS, Load, base_load, var_of
+from simulators.physics.power import SHARE, STEP_MS, TAN_COMPRESSOR, TAN_IDLE, TAN_LOADED, Load, base_load
 
 if TYPE_CHECKING:
     from simulators.physics.plant import Plant
@@ -28,6 +28,7 @@ class Meters:
         self._factor = dict.fromkeys(plant.machines, 1.0)
         self._working: set[str] = set()
         self._base = base_load(plant.calendar.local(plant.now))
+        self._sum_w = self._sum_var = 0.0  # of all meters but the incomer
         self._compressor()
         plant.at(plant.now - plant.now % STEP_MS + STEP_MS, self._quarter)
         plant.at(plant.now - plant.now % MINUTE_MS + MINUTE_MS, self._minute)
@@ -46,7 +47,7 @@ class Meters:
         producing = machine.state == "producing"
         share = SHARE[machine.state] * (self._factor[code] if producing else 1.0)
         watts = round(machine.spec.rated_power_w * share, 1)
-        self._set(meter, watts, var_of(watts, PF_LOADED if producing else PF_IDLE))
+        self._set(meter, watts, watts * (TAN_LOADED if producing else TAN_IDLE))
         if producing != (code in self._working):
             (self._working.add if producing else self._working.discard)(code)
             self._compressor()
@@ -55,20 +56,23 @@ class Meters:
     def _set(self, meter: str, watts: float, var: float) -> None:
         load = self.loads[meter]
         if load.watts != watts or load.var != var:
+            self._sum_w += watts - load.watts
+            self._sum_var += var - load.var
             load.set(self._plant.now, watts, var)
             self._plant.out.append(PowerEvent(self._plant.now, meter, watts, var))
 
     def _compressor(self) -> None:
         watts = 9_500.0 + 1_450.0 * len(self._working)
         if "COMP-01" in self.loads:
-            self._set("COMP-01", watts, var_of(watts, 0.84))
+            self._set("COMP-01", watts, watts * TAN_COMPRESSOR)
 
     def _incomer(self) -> None:
         if "INC-01" not in self.loads:
             return
-        parts = [load for code, load in self.loads.items() if code != "INC-01"]
-        watts = round(self._base[0] + sum(load.watts for load in parts), 3)
-        self._set("INC-01", watts, round(self._base[1] + sum(load.var for load in parts), 3))
+        incomer, watts, var = self.loads["INC-01"], round(self._base[0] + self._sum_w, 3), round(self._base[1] + self._sum_var, 3)
+        if incomer.watts != watts or incomer.var != var:
+            incomer.set(self._plant.now, watts, var)
+            self._plant.out.append(PowerEvent(self._plant.now, "INC-01", watts, var))
 
     def _quarter(self) -> None:
         self._base = base_load(self._plant.calendar.local(self._plant.now))

@@ -50,6 +50,7 @@ class Plant:
         self._serials = 0
         self.rng = random.Random(f"{scenario.seed}/plant")
         self.outages: list[PlcOutage] = list(faults)
+        self._coming: list[PlcOutage] = []
         self.book = OrderBook(scenario)
         self.store = Store(scenario)
         self.crew = Crew(self)
@@ -149,6 +150,7 @@ class Plant:
     # --- disturbances from outside --------------------------------------------------------------------------------------------
 
     def _plan_outage(self, outage: PlcOutage) -> None:
+        self._coming = [one for one in self._coming if one.frozen[1] > self.now] + [outage]
         self.at(outage.from_ms, lambda: self.out.append(PlcEvent(self.now, outage.line, False, outage.fault)))
         self.at(outage.to_ms, lambda: self._plc_up(outage))
 
@@ -161,7 +163,7 @@ class Plant:
                 self._var(machine, "ScrapCount", 0)
 
     def frozen_until(self, line: str) -> int | None:
-        for outage in self.outages:
+        for outage in self._coming:
             begin, end = outage.frozen
             if outage.line == line and begin <= self.now < end:
                 return end

@@ -23,12 +23,9 @@ SHARE = {
     "maintenance": 0.05,
     "off": 0.02,
 }
-PF_LOADED, PF_IDLE = 0.86, 0.62
 
 
-def var_of(watts: float, pf: float) -> float:
-    """Inductive reactive power that goes with `watts` at power factor `pf`."""
-    return watts * math.tan(math.acos(pf))
+TAN_LOADED, TAN_IDLE, TAN_COMPRESSOR = (math.tan(math.acos(pf)) for pf in (0.86, 0.62, 0.84))  # inductive var that goes with a watt
 
 
 class Load:
