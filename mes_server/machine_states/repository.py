@@ -155,7 +155,7 @@ def points(session: Session, machine: str, from_ms: int, to_ms: int) -> list[Poi
     """Change points of [from_ms, to_ms), with what held just before as a point at `from_ms` - 1."""
     before = session.execute(_BEFORE, {"machine": machine, "at": from_ms}).one()
     rows = session.execute(_POINTS, {"machine": machine, "from_ms": from_ms, "to_ms": to_ms})
-    found = [Point(*row) for row in rows.all()]
+    found = list(map(Point._make, rows))
     if before.state is not None or before.alarm is not None or before.state_raw is not None:
         found.insert(0, Point(from_ms - 1, before.state, before.state_raw, before.alarm))
     return found

@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 PRODUCING = "producing"
 SETUP = "setup"
@@ -26,8 +27,7 @@ EARLY_REASON_MS = 300_000  # a reason given up to this long before the machine s
 Span = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """What a machine said at one moment; None: this was not said, it stays as it was."""
 
     at_ms: int
@@ -55,8 +55,7 @@ class Hole:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(NamedTuple):
     """`cause` is None where the state is known."""
 
     from_ms: int
@@ -71,8 +70,7 @@ class Interval:
         return self.cause is None
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(NamedTuple):
     """A known stretch without production; set-up and split parts are stops of their own.
 
     `stretch_s` is the length of the whole non-producing stretch it belongs to: the micro-stop limit judges that.
@@ -165,15 +163,18 @@ def known_spans(watches: Iterable[Watch], holes: Iterable[Hole]) -> list[Span]:
 def said(points: Sequence[Point], until_ms: int) -> list[Interval]:
     """Points (ascending) filled forward to intervals, ignoring what is known; the last one runs to `until_ms`."""
     out: list[Interval] = []
-    state, raw, alarm = NO_DATA, None, ""
-    for index, point in enumerate(points):
-        state = point.state if point.state is not None else state
-        raw = point.state_raw if point.state_raw is not None else raw
-        alarm = point.alarm if point.alarm is not None else alarm
-        end = points[index + 1].at_ms if index + 1 < len(points) else until_ms
-        if end > point.at_ms:
-            cause = NO_STATE if state == NO_DATA else None
-            out.append(Interval(point.at_ms, end, state, raw, alarm, cause))
+    if not points:
+        return out
+    held: tuple[str, int | None, str] = (NO_DATA, None, "")
+    since = points[0][0]
+    for at_ms, state, raw, alarm in points:
+        now = (held[0] if state is None else state, held[1] if raw is None else raw, held[2] if alarm is None else alarm)
+        if now != held:
+            if at_ms > since:
+                out.append(Interval(since, at_ms, *held, NO_STATE if held[0] == NO_DATA else None))
+            held, since = now, at_ms
+    if until_ms > since:
+        out.append(Interval(since, until_ms, *held, NO_STATE if held[0] == NO_DATA else None))
     return out
 
 
@@ -283,7 +284,7 @@ def stops(intervals: Sequence[Interval], splits: Sequence[int], known_until_ms: 
     out: list[Stop] = []
     run: list[Interval] = []
     for one in intervals:
-        stopped = one.known and one.state != PRODUCING
+        stopped = one.cause is None and one.state != PRODUCING
         if run and (not stopped or run[-1].to_ms != one.from_ms):
             out.extend(_cut(run, splits, known_until_ms))
             run = []
@@ -296,6 +297,9 @@ def stops(intervals: Sequence[Interval], splits: Sequence[int], known_until_ms: 
 
 def _cut(run: Sequence[Interval], splits: Sequence[int], known_until_ms: int | None) -> list[Stop]:
     start, end = run[0].from_ms, run[-1].to_ms
+    if len(run) == 1 and not splits:  # nearly every stop
+        lasting = known_until_ms is not None and end >= known_until_ms
+        return [Stop(start, end, run[0].state, run[0].alarm, (end - start) / 1000, lasting)]
     borders = [one.from_ms for last, one in pairwise(run) if (last.state == SETUP) != (one.state == SETUP)]
     low = bisect_right(splits, start)
     while low < len(splits) and splits[low] < end:

@@ -163,7 +163,8 @@ def histories(session: Session, machines: Sequence[Machine], from_ms: int, to_ms
         until = known_spans[-1][1] if known_spans else None
         stops = rules.stops(intervals, splits[code], until)
         answers = _answers(stops, notes[code], usual(machine.machine_class))
-        lit = rules.merge((one.from_ms, one.to_ms) for one in intervals if one.known)
+        unsaid = [(one.from_ms, one.to_ms) for one in intervals if one.cause == rules.NO_STATE]
+        lit = rules.subtract(rules.intersect(known_spans, [(start, end)]), unsaid)
         out.append(History(code, machine.machine_class, machine.line, machine.micro_stop_s, intervals, lit, until, stops, answers))
     return out
 
@@ -192,15 +193,10 @@ def _usual_reasons(session: Session) -> Callable[[str], dict[str, str]]:
 
 
 def _answers(stops: Sequence[rules.Stop], notes: Iterable[rules.Note], usual: dict[str, str]) -> dict[int, StopAnswer]:
-    said = rules.explain(stops, notes)
-    out: dict[int, StopAnswer] = {}
-    for stop in stops:
-        note = said.get(stop.from_ms)
-        reason = rules.suggested(stop.alarm, usual)
-        if note is not None:
-            out[stop.from_ms] = StopAnswer(note.reason, note.person, note.occurred_ms, note.note)
-        elif reason is not None:
-            out[stop.from_ms] = StopAnswer(reason, "alarm", None, "")
+    by_alarm = {alarm: StopAnswer(reason, "alarm", None, "") for alarm, reason in usual.items()}
+    out = {stop.from_ms: by_alarm[stop.alarm] for stop in stops if stop.alarm in by_alarm}
+    for start, note in rules.explain(stops, notes).items():
+        out[start] = StopAnswer(note.reason, note.person, note.occurred_ms, note.note)
     return out
 
 

@@ -25,6 +25,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 Span = tuple[int, int]
 
@@ -59,8 +60,7 @@ class Cover:
         return sum(self.upto(end) - self.upto(start) for start, end in spans)
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(NamedTuple):
     """A stop as the time model sees it: `key` its loss class; below the micro-stop limit it is `minor`."""
 
     from_ms: int

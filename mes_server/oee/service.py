@@ -31,8 +31,7 @@ class Run(NamedTuple):
     to_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class ClassedStop:
+class ClassedStop(NamedTuple):
     """A stop with what it costs: `key` the loss class, `cause` the Pareto's row."""
 
     stop: Stop
@@ -75,7 +74,7 @@ def prepare(session: Session, machines: Sequence[Machine], from_ms: int, to_ms: 
 
 
 def _spans(history: History, state: str) -> list[Span]:
-    return merge((one.from_ms, one.to_ms) for one in history.intervals if one.known and one.state == state)
+    return [(one.from_ms, one.to_ms) for one in history.intervals if one.state == state and one.cause is None]
 
 
 def _runs(session: Session, machines: Sequence[Machine], from_ms: int, to_ms: int) -> dict[str, list[Run]]:
@@ -87,7 +86,10 @@ def _runs(session: Session, machines: Sequence[Machine], from_ms: int, to_ms: in
 
 def run_at(runs: Sequence[Run], at_ms: int) -> Run | None:
     """The run that began last among those that hold `at_ms`."""
-    index = bisect_right(runs, at_ms, key=lambda run: run.from_ms) - 1
+    return _run_before(runs, bisect_right(runs, at_ms, key=lambda run: run.from_ms) - 1, at_ms)
+
+
+def _run_before(runs: Sequence[Run], index: int, at_ms: int) -> Run | None:
     while index >= 0:
         run = runs[index]
         if run.to_ms is None or run.to_ms > at_ms:
@@ -98,10 +100,13 @@ def run_at(runs: Sequence[Run], at_ms: int) -> Run | None:
 
 def _classed(machine: Machine, history: History, runs: Sequence[Run], classes: Mapping[str, str]) -> list[ClassedStop]:
     out = []
-    for stop in history.stops:
+    begun = -1
+    for stop in history.stops:  # ascending, as the runs are: one pass
+        while begun + 1 < len(runs) and runs[begun + 1].from_ms <= stop.from_ms:
+            begun += 1
         answer = history.reasons.get(stop.from_ms)
         micro = is_micro(stop, machine.micro_stop_s)
-        run = run_at(runs, stop.from_ms)
+        run = _run_before(runs, begun, stop.from_ms)
         reason = answer.reason if answer is not None else None
         time_class = classes.get(reason) if reason is not None and reason != DONT_KNOW else None
         key = rules.loss_key(stop.state, time_class, micro, run is not None)
