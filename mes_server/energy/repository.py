@@ -76,6 +76,7 @@ def _reading_rows(column: str) -> Any:
         _READING.c.meter == sa.bindparam("meter"),
         _READING.c.slot_ms >= sa.bindparam("from_ms"),
         _READING.c.slot_ms < sa.bindparam("to_ms") + 60_000,
+        _READING.c.slot_ms % sa.bindparam("grid_ms") == 0,
         _READING.c[column].is_not(None),
     )
 
@@ -93,9 +94,9 @@ _AFTER = {name: _neighbour(name, before=False) for name in _TOTALS}
 _BORDERS_OF = {name: _rows(_BORDER, _BORDER.c[name]) for name in _TOTALS}
 
 
-def readings(session: Session, meter: str, column: str, from_ms: int, to_ms: int) -> list[tuple[int, float]]:
+def readings(session: Session, meter: str, column: str, from_ms: int, to_ms: int, grid_s: int = 60) -> list[tuple[int, float]]:
     """(at_ms, total) of the window with the reading before it and the reading after it, unordered."""
-    values = {"meter": meter, "from_ms": from_ms, "to_ms": to_ms}
+    values = {"meter": meter, "from_ms": from_ms, "to_ms": to_ms, "grid_ms": grid_s * 1000}
     found = [(row[0], row[1]) for row in session.execute(_READINGS_OF[column], values)]
     found += [(row[0], row[1]) for row in session.execute(_BEFORE[column], {"meter": meter, "at": from_ms})]
     found += [(row[0], row[1]) for row in session.execute(_AFTER[column], {"meter": meter, "at": to_ms + 60_000})]

@@ -67,10 +67,15 @@ def _border(key: int, fact: ReadingFact) -> dict[str, Any]:
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------------------
-def series(session: Session, meters: Sequence[str], from_ms: int, to_ms: int, column: str = "import_wh") -> dict[str, rules.Series | None]:
-    """Running totals of each meter over the window (with the readings just outside it) and what is known of it. `column` as in ReadingFact."""
+def series(
+    session: Session, meters: Sequence[str], from_ms: int, to_ms: int, column: str = "import_wh", grid_s: int = 60
+) -> dict[str, rules.Series | None]:
+    """Running totals of each meter over the window (with the readings just outside it) and what is known of it. `column` as in ReadingFact.
+
+    `grid_s` > 60 reads only every so many seconds, for long looks back.
+    """
     known = states.known(session, meters)
-    return {meter: rules.Series.of(repository.readings(session, meter, column, from_ms, to_ms), known[meter]) for meter in meters}
+    return {meter: rules.Series.of(repository.readings(session, meter, column, from_ms, to_ms, grid_s), known[meter]) for meter in meters}
 
 
 def zone_of(model: plant.PlantModel, default: ZoneInfo) -> ZoneInfo:

@@ -52,6 +52,16 @@ class DataGap(Base):
     __table_args__ = (sa.Index("ix_data_gap_to_ms", "to_ms"),)
 
 
+class DayRevision(Base):
+    """Goes up whenever a fact of that machine or meter and UTC day (ms // 86,400,000) comes in: what was worked out before is void."""
+
+    __tablename__ = "day_revision"
+
+    subject: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    day: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
+    revision: Mapped[int] = mapped_column(sa.BigInteger)
+
+
 class MachineLive(Base):
     """The newest word of a machine, booked or not: the tile's present while a backlog is still on its way."""
 

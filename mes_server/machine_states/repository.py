@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from mes_server.machine_states.models import DataGap, MachineLive, StatePoint, StopReason, StopSplit, WatchMark
+from mes_server.machine_states.models import DataGap, DayRevision, MachineLive, StatePoint, StopReason, StopSplit, WatchMark
 from mes_server.machine_states.rules import PRODUCING, Hole, Note, Point, Watch
 
 Rows = Sequence[dict[str, Any]]
@@ -18,6 +18,7 @@ _POINT: sa.Table = StatePoint.__table__  # type: ignore[assignment]
 _WATCH: sa.Table = WatchMark.__table__  # type: ignore[assignment]
 _GAP: sa.Table = DataGap.__table__  # type: ignore[assignment]
 _LIVE: sa.Table = MachineLive.__table__  # type: ignore[assignment]
+_REVISION: sa.Table = DayRevision.__table__  # type: ignore[assignment]
 _REASON: sa.Table = StopReason.__table__  # type: ignore[assignment]
 _SPLIT: sa.Table = StopSplit.__table__  # type: ignore[assignment]
 
@@ -70,11 +71,18 @@ def _live_upsert(dialect: str) -> Any:
     return insert.on_conflict_do_update(index_elements=["machine"], set_=values, where=new.at_ms >= old.at_ms)
 
 
+def _revision_upsert(dialect: str) -> Any:
+    insert = _insert(dialect, _REVISION)
+    return insert.on_conflict_do_update(index_elements=["subject", "day"], set_={"revision": _REVISION.c.revision + 1})
+
+
 _DIALECTS = ("sqlite", "postgresql")
 _UPSERT_POINT = {name: _point_upsert(name) for name in _DIALECTS}
 _UPSERT_WATCH = {name: _watch_upsert(name) for name in _DIALECTS}
 _INSERT_GAP = {name: _gap_insert(name) for name in _DIALECTS}
 _UPSERT_LIVE = {name: _live_upsert(name) for name in _DIALECTS}
+
+_UPSERT_REVISION = {name: _revision_upsert(name) for name in _DIALECTS}
 
 
 def _dialect(session: Session) -> str:
@@ -103,6 +111,21 @@ def put_reason(session: Session, row: dict[str, Any]) -> None:
 
 def put_split(session: Session, row: dict[str, Any]) -> None:
     session.connection().execute(sa.insert(_SPLIT), row)
+
+
+def touch(session: Session, days: Iterable[tuple[str, int]]) -> None:
+    """Facts of these machines or meters and UTC days came in."""
+    rows = [{"subject": subject, "day": day, "revision": 1} for subject, day in sorted(set(days))]
+    if rows:
+        session.connection().execute(_UPSERT_REVISION[_dialect(session)], rows)
+
+
+def revisions(session: Session, subjects: Sequence[str], first_day: int, last_day: int) -> dict[str, dict[int, int]]:
+    out: dict[str, dict[int, int]] = {subject: {} for subject in subjects}
+    query = sa.select(_REVISION).where(_REVISION.c.subject.in_(subjects), _REVISION.c.day >= first_day, _REVISION.c.day <= last_day)
+    for row in session.execute(query):
+        out[row.subject][row.day] = row.revision
+    return out
 
 
 # --- reads ------------------------------------------------------------------------------------------------------------------------

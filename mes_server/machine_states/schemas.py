@@ -112,6 +112,7 @@ class History(NamedTuple):
     known_until_ms: int | None
     stops: list[Stop]
     reasons: dict[int, StopAnswer]
+    producing_said: list[int]  # moments at which the machine itself said that it produces, ascending
 
 
 class StopAnswer(NamedTuple):

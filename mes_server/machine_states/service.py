@@ -58,6 +58,7 @@ __all__ = [
 STATES = frozenset({"producing", "idle", "stopped", "fault", "setup", "blocked", "starved", "maintenance", "off", "no_data"})
 OPEN_LOOKBACK_MS = 12 * 3_600_000  # unexplained stops older than this are the supervisor's list, not the tablet's banner
 STALE_S = 25.0
+DAY_MS = 86_400_000
 
 # cause of no_data → zh, en
 CAUSES: dict[str, tuple[str, str]] = {
@@ -89,6 +90,7 @@ def record_states(session: Session, facts: Sequence[StateFact]) -> None:
         row["alarm"] = alarm[:64] if alarm is not None else row["alarm"]
     if rows:
         repository.put_points(session, list(rows.values()))
+        repository.touch(session, ((machine, at_ms // DAY_MS) for machine, at_ms in rows))
 
 
 def record_watch(session: Session, marks: Sequence[WatchFact]) -> None:
@@ -97,14 +99,29 @@ def record_watch(session: Session, marks: Sequence[WatchFact]) -> None:
     for subject, source, from_ms, until_ms in marks:
         row = rows.setdefault((subject, source), {"subject": subject, "source": source, "from_ms": from_ms, "until_ms": until_ms})
         row["from_ms"], row["until_ms"] = min(row["from_ms"], from_ms), max(row["until_ms"], until_ms)
-    if rows:
-        repository.put_watches(session, [rows[key] for key in sorted(rows)])
+    if not rows:
+        return
+    held = repository.watches(session, sorted({subject for subject, _ in rows}))
+    touched: list[tuple[str, int]] = []
+    for (subject, source), row in rows.items():
+        low, high = row["from_ms"], row["until_ms"]
+        for old in held[subject]:
+            if old.source == source:  # the stretch between what was held and what is new becomes known, too
+                low, high = min(low, old.until_ms), max(high, old.from_ms)
+        touched += _days(subject, low, high)
+    repository.put_watches(session, [rows[key] for key in sorted(rows)])
+    repository.touch(session, touched)
 
 
 def record_gaps(session: Session, gaps: Sequence[GapFact]) -> None:
     rows = [{**gap._asdict(), "detail": gap.detail[:400], "cause": gap.cause[:24]} for gap in gaps if gap.to_ms > gap.from_ms]
     if rows:
         repository.put_gaps(session, rows)
+        repository.touch(session, (day for gap in gaps for day in _days(gap.subject, gap.from_ms, gap.to_ms)))
+
+
+def _days(subject: str, from_ms: int, to_ms: int) -> list[tuple[str, int]]:
+    return [(subject, day) for day in range(from_ms // DAY_MS, max(from_ms, to_ms) // DAY_MS + 1)]
 
 
 def record_live(session: Session, facts: Sequence[LiveFact]) -> None:
@@ -165,7 +182,8 @@ def histories(session: Session, machines: Sequence[Machine], from_ms: int, to_ms
         answers = _answers(stops, notes[code], usual(machine.machine_class))
         unsaid = [(one.from_ms, one.to_ms) for one in intervals if one.cause == rules.NO_STATE]
         lit = rules.subtract(rules.intersect(known_spans, [(start, end)]), unsaid)
-        out.append(History(code, machine.machine_class, machine.line, machine.micro_stop_s, intervals, lit, until, stops, answers))
+        said = [point.at_ms for point in points if point.state == rules.PRODUCING]
+        out.append(History(code, machine.machine_class, machine.line, machine.micro_stop_s, intervals, lit, until, stops, answers, said))
     return out
 
 
@@ -250,6 +268,11 @@ def gaps(session: Session, *, machine: str | None, device: str | None, from_ms: 
     ]
     last = rows[limit - 1] if len(rows) > limit else None
     return Page(items=items, next=encode_cursor([last.from_ms, last.subject, last.source, last.to_ms, last.cause]) if last is not None else None)
+
+
+def revisions(session: Session, machines: Sequence[str], from_ms: int, to_ms: int) -> dict[str, dict[int, int]]:
+    """Machine → {UTC day: revision} over the days of [from_ms, to_ms]. A day whose revision is the same has the same facts."""
+    return repository.revisions(session, machines, from_ms // DAY_MS, to_ms // DAY_MS)
 
 
 def open_stops(session: Session, machines: Sequence[Machine], now_ms: int) -> list[dict[str, Any]]:
@@ -369,6 +392,7 @@ def explain_stop(session: Session, actor: Actor, command: ExplainStop) -> Done:
         "occurred_ms": command.occurred_ms,
     }
     repository.put_reason(session, row)
+    repository.touch(session, _days(machine.code, from_ms, from_ms + rules.EARLY_REASON_MS))
     told = {"machine": machine.code, "from_ms": from_ms, "reason": command.reason, "by": actor.person}
     return Done(subject=f"machine:{machine.code}", answer=told, live=[(f"stop:{machine.code}", told)])
 
@@ -389,6 +413,7 @@ def split_stop(session: Session, actor: Actor, command: SplitStop) -> Done:
         "occurred_ms": command.occurred_ms,
     }
     repository.put_split(session, row)
+    repository.touch(session, _days(machine.code, from_ms, at_ms))
     told = {"machine": machine.code, "from_ms": from_ms, "at_ms": at_ms}
     return Done(subject=f"machine:{machine.code}", answer=told, live=[(f"stop:{machine.code}", told)])
 

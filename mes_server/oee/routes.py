@@ -11,7 +11,7 @@ from mes_server.kit.actor import Actor
 from mes_server.kit.http import CursorQuery, KitDep, LimitQuery, Page, allow
 from mes_server.machine_states.errors import BadWindow
 from mes_server.machine_states.schemas import FromQuery, ToQuery, window_ms
-from mes_server.oee import service
+from mes_server.oee import series, service
 from mes_server.oee import stops as stop_list
 from mes_server.oee.schemas import DayRecord, Losses, OeeRecord, ShiftRecord, StopOut
 
@@ -39,14 +39,14 @@ def list_oee_shifts(kit: KitDep, from_day: date, to_day: date, scope: ScopeQuery
     """One record a machine and shift."""
     _check_days(from_day, to_day)
     with kit.db.read() as session:
-        return service.shifts(session, scope, from_day, to_day, kit.clock.now_ms())
+        return series.shifts(session, scope, from_day, to_day, kit.clock.now_ms())
 
 
 @router.get("/oee/days", operation_id="list_oee_days")
 def list_oee_days(kit: KitDep, from_day: date, to_day: date, scope: ScopeQuery = "site", actor: Actor = allow("read")) -> list[DayRecord]:
     _check_days(from_day, to_day)
     with kit.db.read() as session:
-        return service.days(session, scope, from_day, to_day, kit.clock.now_ms())
+        return series.days(session, scope, from_day, to_day, kit.clock.now_ms())
 
 
 @router.get("/losses", operation_id="get_losses")

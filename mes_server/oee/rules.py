@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 Span = tuple[int, int]
@@ -166,9 +166,7 @@ def measure(time: MachineTime, window: Span, planned: Sequence[Span], now_ms: in
     delay = known - producing - setup
     running = _overlap(busy, time.running)
     adet = time.known.within(running) - time.producing.within(running) - time.setup.within(running)
-    counts = list(counts)
-    with_cycle = [one for one in counts if one.ideal_s is not None]
-    return Parts(
+    parts = Parts(
         planned_ms=sum(high - low for low, high in busy),
         elapsed_ms=sum(high - low for low, high in elapsed),
         known_ms=known,
@@ -177,13 +175,23 @@ def measure(time: MachineTime, window: Span, planned: Sequence[Span], now_ms: in
         aust_ms=setup,
         adet_ms=adet,
         adot_ms=delay - adet,
+        loss_ms={key: ms for key, cover in time.losses.items() if (ms := cover.within(busy))},
+    )
+    return with_pieces(parts, counts)
+
+
+def with_pieces(parts: Parts, counts: Iterable[Count]) -> Parts:
+    """The same times with these pieces."""
+    counts = list(counts)
+    cycled = [one for one in counts if one.ideal_s is not None]
+    return replace(
+        parts,
         good=sum(one.good for one in counts),
         scrap=sum(one.scrap for one in counts),
         rework=sum(one.rework for one in counts),
-        ideal_good_s=math.fsum((one.ideal_s or 0.0) * one.good for one in with_cycle),
-        ideal_total_s=math.fsum((one.ideal_s or 0.0) * one.total for one in with_cycle),
+        ideal_good_s=math.fsum((one.ideal_s or 0.0) * one.good for one in cycled),
+        ideal_total_s=math.fsum((one.ideal_s or 0.0) * one.total for one in cycled),
         no_cycle=sum(abs(one.total) for one in counts if one.ideal_s is None),
-        loss_ms={key: ms for key, cover in time.losses.items() if (ms := cover.within(busy))},
     )
 
 

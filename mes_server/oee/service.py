@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from sqlalchemy.orm import Session
 
@@ -15,7 +14,7 @@ from mes_server.machine_states import service as states
 from mes_server.machine_states.rules import PRODUCING, SETUP, Span, Stop, is_micro, merge
 from mes_server.machine_states.schemas import DONT_KNOW, History, StopAnswer
 from mes_server.oee import rules, words
-from mes_server.oee.schemas import DayRecord, IsoFigures, Losses, LossOut, OeeRecord, ParetoRow, ShiftRecord, StepOut, TpmFigures
+from mes_server.oee.schemas import IsoFigures, Losses, LossOut, OeeRecord, ParetoRow, StepOut, TpmFigures
 from mes_server.plant import service as plant
 from mes_server.plant.schemas import Machine, Reason
 from mes_server.work_orders import service as work_orders
@@ -51,25 +50,51 @@ class Prepared:
     stops: list[ClassedStop]
     runs: list[Run]
     time: rules.MachineTime
+    producing: list[Span]
+
+    def stops_in(self, window: Span) -> list[ClassedStop]:
+        """Stops that touch the window; they are ascending and disjoint."""
+        low = bisect_right(self.stops, window[0], key=lambda one: one.stop.to_ms)
+        high = bisect_left(self.stops, window[1], lo=low, key=lambda one: one.stop.from_ms)
+        return self.stops[low:high]
+
+
+class Worker(Protocol):
+    """A machine with the runs on it: what turning lost time into pieces needs."""
+
+    @property
+    def machine(self) -> Machine: ...
+
+    @property
+    def runs(self) -> list[Run]: ...
+
+
+class OnMachine(NamedTuple):
+    machine: Machine
+    runs: list[Run]
 
 
 def prepare(session: Session, machines: Sequence[Machine], from_ms: int, to_ms: int) -> list[Prepared]:
     """Reads states, reasons and runs of the range once."""
     model = plant.model(session)
-    runs = _runs(session, machines, from_ms, to_ms)
     classes = {code: reason.time_class for code, reason in model.reasons.items() if reason.kind == "stop"}
+    histories = states.histories(session, machines, from_ms, to_ms)
+    seen = [one for history in histories for one in (history.intervals[:1] + history.intervals[-1:])]
+    low, high = min((one.from_ms for one in seen), default=from_ms), max((one.to_ms for one in seen), default=to_ms)
+    found = runs(session, machines, min(low, from_ms), max(high, to_ms))  # a stop at the border takes the operation of its start
     out = []
-    for machine, history in zip(machines, states.histories(session, machines, from_ms, to_ms), strict=True):
-        mine = runs.get(machine.code, [])
+    for machine, history in zip(machines, histories, strict=True):
+        mine = found.get(machine.code, [])
         stops = _classed(machine, history, mine, classes)
+        producing = _spans(history, PRODUCING)
         time = rules.MachineTime(
             known=history.known,
-            producing=_spans(history, PRODUCING),
+            producing=producing,
             setup=_spans(history, SETUP),
             losses=(rules.Loss(one.stop.from_ms, one.stop.to_ms, one.key) for one in stops),
             running=merge((run.from_ms, run.to_ms if run.to_ms is not None else 1 << 60) for run in mine),
         )
-        out.append(Prepared(machine, history, stops, mine, time))
+        out.append(Prepared(machine, history, stops, mine, time, producing))
     return out
 
 
@@ -77,7 +102,8 @@ def _spans(history: History, state: str) -> list[Span]:
     return [(one.from_ms, one.to_ms) for one in history.intervals if one.state == state and one.cause is None]
 
 
-def _runs(session: Session, machines: Sequence[Machine], from_ms: int, to_ms: int) -> dict[str, list[Run]]:
+def runs(session: Session, machines: Sequence[Machine], from_ms: int, to_ms: int) -> dict[str, list[Run]]:
+    """Machine → runs of operations that touch the window, by start."""
     out: dict[str, list[Run]] = {}
     for one in work_orders.run_intervals(session, [machine.code for machine in machines], from_ms, to_ms):
         out.setdefault(one.machine, []).append(Run(one.operation, one.item, one.cycle_s, one.from_ms, one.to_ms))
@@ -134,7 +160,7 @@ def measure(
     return [rules.measure(one.time, window, planned, now_ms, made[one.machine.code]) for one in prepared]
 
 
-def lost_pieces(prepared: Sequence[Prepared], parts: Sequence[rules.Parts], window: Span) -> dict[str, float | None]:
+def lost_pieces(prepared: Sequence[Worker], parts: Sequence[rules.Parts], window: Span) -> dict[str, float | None]:
     """Waterfall key → pieces, each machine by its own ideal cycle; None as soon as one machine's cycle is unknown."""
     out: dict[str, float | None] = {}
     for one, part in zip(prepared, parts, strict=True):
@@ -151,7 +177,7 @@ def lost_pieces(prepared: Sequence[Prepared], parts: Sequence[rules.Parts], wind
     return out
 
 
-def cycle_of(one: Prepared, part: rules.Parts, window: Span) -> float | None:
+def cycle_of(one: Worker, part: rules.Parts, window: Span) -> float | None:
     """Ideal seconds a piece on this machine in this window: of what it made, else of the operation that ran."""
     cycle = rules.mean_cycle_s(part)
     if cycle is not None or part.no_cycle:
@@ -160,7 +186,7 @@ def cycle_of(one: Prepared, part: rules.Parts, window: Span) -> float | None:
     return run.cycle_s if run is not None else None
 
 
-def record(scope: str, target: float | None, prepared: Sequence[Prepared], parts: Sequence[rules.Parts], window: Span) -> OeeRecord:
+def record(scope: str, target: float | None, prepared: Sequence[Worker], parts: Sequence[rules.Parts], window: Span) -> OeeRecord:
     """The answer for a scope: parts added, then divided."""
     whole = rules.add(parts)
     found = rules.figures(whole)
@@ -227,46 +253,6 @@ def one(session: Session, scope: str, from_ms: int, to_ms: int, now_ms: int) -> 
     return record(scope, target_of(model, scope), prepared, measure(session, prepared, window, now_ms), window)
 
 
-def shifts(session: Session, scope: str, from_day: date, to_day: date, now_ms: int) -> list[ShiftRecord]:
-    """GET /oee/shifts: one record a machine and shift of the production days, both ends included; shifts that have not begun are left out."""
-    model = plant.model(session)
-    machines = model.machines_in(scope)
-    low, high = model.calendar.day_window(from_day)[0], model.calendar.day_window(to_day)[1]
-    windows = [one for one in model.calendar.shift_windows(low, high) if from_day <= one.day <= to_day and one.from_ms < now_ms]
-    if not windows or not machines:
-        return []
-    prepared = prepare(session, machines, windows[0].from_ms, max(one.to_ms for one in windows))
-    out = []
-    for shift in windows:
-        window = (shift.from_ms, shift.to_ms)
-        for machine, part in zip(prepared, measure(session, prepared, window, now_ms), strict=True):
-            name = f"machine:{machine.machine.code}"
-            found = record(name, target_of(model, name), [machine], [part], window)
-            out.append(ShiftRecord(**dict(found), day=shift.day.isoformat(), shift=shift.shift))
-    return out
-
-
-def days(session: Session, scope: str, from_day: date, to_day: date, now_ms: int) -> list[DayRecord]:
-    """GET /oee/days: one record of the whole scope a production day."""
-    model = plant.model(session)
-    windows = []
-    day = from_day
-    while day <= to_day:
-        window = model.calendar.day_window(day)
-        if window[0] < now_ms:
-            windows.append((day, window))
-        day += timedelta(days=1)
-    if not windows:
-        return []
-    prepared = prepare(session, model.machines_in(scope), windows[0][1][0], windows[-1][1][1])
-    target = target_of(model, scope)
-    out = []
-    for day, window in windows:
-        found = record(scope, target, prepared, measure(session, prepared, window, now_ms), window)
-        out.append(DayRecord(**dict(found), day=day.isoformat()))
-    return out
-
-
 def losses(session: Session, scope: str, from_ms: int, to_ms: int, now_ms: int) -> Losses:
     """GET /losses."""
     model = plant.model(session)
@@ -323,7 +309,3 @@ def find_reason(model: plant.PlantModel, code: str | None) -> Reason | None:
         return None
     found: Reason | None = model.reasons.get(code) or model.retired.get("reasons", {}).get(code)
     return found
-
-
-def output(prepared: Iterable[Prepared], parts: Iterable[rules.Parts]) -> dict[str, rules.Parts]:
-    return {one_.machine.code: part for one_, part in zip(prepared, parts, strict=True)}

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from mes_server.energy import balance, rules
 from mes_server.energy import service as energy
 from mes_server.kit.http import Kit
+from mes_server.oee.series import Many
 from mes_server.plant import service as plant
 from mes_server.reports.schemas import Deviation, EnergyBlock
 
@@ -18,15 +19,16 @@ COVERAGE_MIN = 0.9  # a day of which less is known is no baseline
 
 
 def energy_block(
-    session: Session, kit: Kit, model: plant.PlantModel, days: Sequence[date], windows: dict[date, Window]
+    session: Session, kit: Kit, model: plant.PlantModel, days: Sequence[date], windows: dict[date, Window], many: Many
 ) -> EnergyBlock:
-    """`days` ascending, the last one is the day itself. One read of each meter for all days."""
-    low, high = windows[days[0]][0], windows[days[-1]][1]
+    """`days` ascending, the last one is the day itself. The days before are read at each quarter hour, which is what their demand needs."""
+    low = windows[days[0]][0]
     now_ms = kit.clock.now_ms()
-    series = energy.series(session, list(model.meters), low, high)
+    today = windows[days[-1]]
+    before = energy.series(session, list(model.meters), low, today[0], grid_s=rules.QUARTER_S)
+    own = energy.series(session, list(model.meters), *today)
     incomers = [one.code for one in model.meters.values() if one.kind == "incomer"]
     whole = incomers or [one.code for one in model.meters.values() if one.kind in ("machine", "utility")]
-    idle = balance.idle_spans(session, model, low, min(high, now_ms))
     zone = energy.zone_of(model, kit.zone)
     spent: list[float | None] = []
     per_good: list[float | None] = []
@@ -35,6 +37,8 @@ def energy_block(
     coverage: float | None = None
     for day in days:
         window = windows[day]
+        series = own if day == days[-1] else before
+        idle = {worker.machine.code: many.times[worker.machine.code, window].idle for worker in many.workers}
         used = [rules.used(series[code], *window) for code in whole]
         elapsed = min(window[1], max(now_ms, window[0])) - window[0]
         coverage = min((one.known_ms for one in used), default=0) / elapsed if elapsed > 0 and used else None
@@ -43,7 +47,7 @@ def energy_block(
         good = balance.good_pieces(session, *window)
         spent.append(total)
         per_good.append(total / good if total is not None and good > 0 else None)
-        wasted.append(_idle(model, series, idle, window) if solid else None)
+        wasted.append(_idle(model, series, idle) if solid else None)
         borders = rules.bucket_borders(*window, rules.QUARTER_S, zone, whole=True)
         peak = rules.demand_block(series[incomers[0]], borders) if len(incomers) == 1 else None
         demand.append(peak.w if peak is not None and solid else None)
@@ -61,12 +65,8 @@ def _whole(values: Sequence[float | None]) -> float | None:
     return None if not values or any(one is None for one in values) else sum(one for one in values if one is not None)
 
 
-def _idle(model: plant.PlantModel, series: dict[str, rules.Series | None], idle: dict[str, list[Window]], window: Window) -> float | None:
-    found = []
-    for meter in model.meters.values():
-        if meter.machine in idle:
-            spans = [(max(a, window[0]), min(b, window[1])) for a, b in idle[meter.machine] if b > window[0] and a < window[1]]
-            found.append(rules.used_in(series[meter.code], spans))
+def _idle(model: plant.PlantModel, series: dict[str, rules.Series | None], idle: dict[str, tuple[Window, ...]]) -> float | None:
+    found = [rules.used_in(series[meter.code], idle[meter.machine]) for meter in model.meters.values() if meter.machine in idle]
     known = [one for one in found if one is not None]
     return sum(known) if known else None
 

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from edge_agent.contract.clock import iso
 from mes_server.kit.http import Kit
 from mes_server.kit.journal import JournalRecord
-from mes_server.oee import rules
+from mes_server.machine_states import service as states
+from mes_server.oee import rules, series
 from mes_server.oee import service as oee
 from mes_server.plant import service as plant
 from mes_server.reports.schemas import LateOrder, LineRow, LossRow, ShiftOut, Spark, Yesterday
@@ -35,20 +36,21 @@ def yesterday(session: Session, kit: Kit, day: date | None) -> Yesterday:
     days = [day - timedelta(days=back) for back in range(SPARK_DAYS - 1, -1, -1)]
     windows = {one: model.calendar.day_window(one) for one in days}
     window = windows[day]
-    prepared = oee.prepare(session, list(model.machines.values()), windows[days[0]][0], window[1])
-    parts = {one: oee.measure(session, prepared, windows[one], now_ms) for one in days}
-    losses = _losses(model, prepared, parts[day], windows[days[0]][0], window)
+    machines = list(model.machines.values())
+    many = series.measure(session, machines, [windows[one] for one in days], now_ms)
+    losses = _losses(model, many, [windows[one] for one in days])
+    known = states.known(session, [one.code for one in machines])
     return Yesterday(
         day=day.isoformat(),
         from_=iso(window[0]),
         to=iso(window[1]),
         shifts=_shifts(model, day, window),
-        closed=now_ms >= window[1] and all((one.history.known_until_ms or 0) >= window[1] for one in prepared),
+        closed=now_ms >= window[1] and all(spans and spans[-1][1] >= window[1] for spans in known.values()),
         late_acts=_late_acts(session, window),
-        lines=[_line(model, code, prepared, parts, day, windows) for code in model.lines],
+        lines=[_line(model, code, many, day, windows) for code in model.lines],
         losses=losses,
-        late_orders=_late_orders(session, model, prepared, window, min(window[1], now_ms)),
-        energy=energy_block(session, kit, model, days, windows),
+        late_orders=_late_orders(session, model, many, window, min(window[1], now_ms)),
+        energy=energy_block(session, kit, model, days, windows, many),
         actions=actions.of_day(session, day, now_ms, model),
         focus_machine=losses[0].machine if losses else None,
     )
@@ -84,17 +86,17 @@ def _late_acts(session: Session, window: Window) -> int:
     return int(session.execute(query).scalar_one())
 
 
-def _line(
-    model: plant.PlantModel, code: str, prepared: list[oee.Prepared], parts: dict[date, list[rules.Parts]], day: date, windows: dict[date, Window]
-) -> LineRow:
+def _line(model: plant.PlantModel, code: str, many: series.Many, day: date, windows: dict[date, Window]) -> LineRow:
     line = model.line(code)
-    mine = [index for index, one in enumerate(prepared) if one.machine.line == code]
+    mine = [index for index, one in enumerate(many.workers) if one.machine.line == code]
     spark = []
-    for one, found in parts.items():
-        figures = rules.figures(rules.add(found[index] for index in mine))
+    for one, window in windows.items():
+        figures = rules.figures(rules.add(many.parts[window][index] for index in mine))
         spark.append(Spark(day=one.isoformat(), oee=_round(figures.oee)))
-    record = oee.record(f"line:{code}", line.oee_target, [prepared[i] for i in mine], [parts[day][i] for i in mine], windows[day])
-    ends = [index for index in mine if prepared[index].machine.code in line_ends(model, code)]
+    window = windows[day]
+    parts = many.parts[window]
+    record = oee.record(f"line:{code}", line.oee_target, [many.workers[i] for i in mine], [parts[i] for i in mine], window)
+    ends = [index for index in mine if many.workers[index].machine.code in line_ends(model, code)]
     return LineRow(
         line=code,
         name_zh=line.name_zh,
@@ -103,8 +105,8 @@ def _line(
         target=line.oee_target,
         spark=spark,
         coverage=record.coverage,
-        good=sum(parts[day][index].good for index in ends),
-        plan=_plan(prepared, parts[day], ends, line.oee_target, windows[day]),
+        good=sum(parts[index].good for index in ends),
+        plan=_plan(many, ends, line.oee_target, window),
         a=record.tpm.a,
         p=record.tpm.p,
         q=record.tpm.q,
@@ -114,62 +116,46 @@ def _line(
     )
 
 
-def _plan(prepared: list[oee.Prepared], parts: list[rules.Parts], ends: list[int], goal: float | None, window: Window) -> int | None:
+def _plan(many: series.Many, ends: list[int], goal: float | None, window: Window) -> int | None:
     """Good pieces the whole day's planned time of the line's last machines should give at the target; None where one has no cycle."""
     if goal is None or not ends:
         return None
     total = 0.0
     for index in ends:
-        cycle = oee.cycle_of(prepared[index], parts[index], window)
+        part = many.parts[window][index]
+        cycle = oee.cycle_of(many.workers[index], part, window)
         if not cycle:
             return None
-        total += parts[index].planned_ms / 1000 * goal / cycle
+        total += part.planned_ms / 1000 * goal / cycle
     return round(total)
 
 
-def _losses(model: plant.PlantModel, prepared: list[oee.Prepared], parts: list[rules.Parts], first_ms: int, window: Window) -> list[LossRow]:
-    planned = rules.Cover(model.calendar.planned_intervals(*window))
-    before = rules.Cover(model.calendar.planned_intervals(first_ms, window[0]))
-    sums: dict[tuple[str, str], tuple[int, int]] = {}
-    known_before: set[tuple[str, str]] = set()
-    cycles: dict[str, float | None] = {}
-    for one, part in zip(prepared, parts, strict=True):
-        cycles[one.machine.code] = oee.cycle_of(one, part, window)
-        for stop in one.stops:
-            key = (stop.cause, one.machine.code)
-            ms = oee.planned_ms(planned, stop.stop, window)
-            if ms > 0:
-                total, count = sums.get(key, (0, 0))
-                sums[key] = (total + ms, count + 1)
-            if oee.planned_ms(before, stop.stop, (first_ms, window[0])) > 0:
-                known_before.add(key)
-    out = []
-    for (cause, machine), (ms, count) in sorted(sums.items(), key=lambda row: (-row[1][0], row[0]))[:LOSSES_MAX]:
-        zh, en = oee.cause_name(model, cause)
-        cycle = cycles[machine]
-        out.append(
-            LossRow(
-                reason=cause,
-                zh=zh,
-                en=en,
-                machine=machine,
-                minutes=round(ms / 60_000, 1),
-                count=count,
-                pieces=round(ms / 1000 / cycle, 1) if cycle else None,
-                money=None,
-                new=(cause, machine) not in known_before,
+def _losses(model: plant.PlantModel, many: series.Many, windows: list[Window]) -> list[LossRow]:
+    """The largest losses of the last window; new where the windows before have none of it."""
+    *before, window = windows
+    rows = []
+    for worker, part in zip(many.workers, many.parts[window], strict=True):
+        code = worker.machine.code
+        cycle = oee.cycle_of(worker, part, window)
+        seen = {cause for span in before for cause in many.times[code, span].causes}
+        for cause, (ms, count) in many.times[code, window].causes.items():
+            zh, en = oee.cause_name(model, cause)
+            pieces = round(ms / 1000 / cycle, 1) if cycle else None
+            minutes = round(ms / 60_000, 1)
+            row = LossRow(
+                reason=cause, zh=zh, en=en, machine=code, minutes=minutes, count=count, pieces=pieces, money=None, new=cause not in seen
             )
-        )
-    return out
+            rows.append((-ms, cause, code, row))
+    return [row for *_, row in sorted(rows, key=lambda one: one[:3])[:LOSSES_MAX]]
 
 
-def _late_orders(session: Session, model: plant.PlantModel, prepared: list[oee.Prepared], window: Window, at_ms: int) -> list[LateOrder]:
+def _late_orders(session: Session, model: plant.PlantModel, many: series.Many, window: Window, at_ms: int) -> list[LateOrder]:
     """Open orders past their due date at the end of the day, latest first, each with the cause that is open on it."""
     rows = []
     for order in work_orders.orders_overview(session, at_ms, statuses=["released", "in_progress", "on_hold"]):
         if not order.late_by_s or order.late_by_s <= 0:
             continue
-        zh, en = _why_late(model, prepared, window, order)
+        zh, en = _why_late(model, many, window, order)
         rows.append(
             LateOrder(
                 order=order.number,
@@ -185,7 +171,7 @@ def _late_orders(session: Session, model: plant.PlantModel, prepared: list[oee.P
     return sorted(rows, key=lambda row: (-row.late_by_s, row.order))[:LATE_MAX]
 
 
-def _why_late(model: plant.PlantModel, prepared: list[oee.Prepared], window: Window, order: OrderView) -> tuple[str, str]:
+def _why_late(model: plant.PlantModel, many: series.Many, window: Window, order: OrderView) -> tuple[str, str]:
     if order.status == "on_hold":
         return "工单已暂挂", "The order is on hold"
     open_ = next((one for one in order.operations if one.status not in ("completed", "skipped", "aborted")), None)
@@ -197,7 +183,7 @@ def _why_late(model: plant.PlantModel, prepared: list[oee.Prepared], window: Win
     if open_.status in ("pending", "ready"):
         return f"{name_zh}未开工，{open_.good}/{open_.planned}", f"{name_en} has not begun, {open_.good}/{open_.planned}"
     machine = next((run.machine for run in reversed(open_.runs)), None)
-    worst = _worst_stop(model, prepared, window, machine)
+    worst = _worst_stop(model, many, window, machine)
     done = f"{open_.good}/{open_.planned}"
     if worst is None:
         return f"{name_zh}进行中，{done}", f"{name_en} is at {done}"
@@ -205,16 +191,9 @@ def _why_late(model: plant.PlantModel, prepared: list[oee.Prepared], window: Win
     return f"{name_zh} {done}，{machine} {zh} {minutes:.0f} 分", f"{name_en} at {done}; {machine} lost {minutes:.0f} min to {en}"
 
 
-def _worst_stop(model: plant.PlantModel, prepared: list[oee.Prepared], window: Window, machine: str | None) -> tuple[str, str, float] | None:
-    one = next((one for one in prepared if one.machine.code == machine), None)
-    if one is None:
-        return None
-    planned = rules.Cover(model.calendar.planned_intervals(*window))
-    sums: dict[str, int] = {}
-    for stop in one.stops:
-        ms = oee.planned_ms(planned, stop.stop, window)
-        if ms > 0 and not stop.micro:
-            sums[stop.cause] = sums.get(stop.cause, 0) + ms
+def _worst_stop(model: plant.PlantModel, many: series.Many, window: Window, machine: str | None) -> tuple[str, str, float] | None:
+    found = many.times.get((machine, window)) if machine is not None else None
+    sums = {cause: ms for cause, (ms, _) in found.causes.items() if cause != "micro"} if found is not None else {}
     if not sums:
         return None
     cause = max(sorted(sums), key=lambda key: sums[key])
