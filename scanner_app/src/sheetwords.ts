@@ -126,6 +126,7 @@ export const t = words({
   idle_after: ['{n} 分钟无操作后退出', 'Sign off after {n} idle minutes'],
   scanner: ['扫描枪', 'Scanner'],
   scan_this: ['请用扫描枪扫这张卡', 'Scan this card'],
+  learn: ['开始学习', 'Learn it'],
   scan_this_sub: ['本机会记住它的速度、结束符和 GS1 分隔符。', 'This tablet learns its speed, its ending and its GS1 separator.'],
   cal_ok: ['读到 {n} 个字符，每字符 {ms} ms，结束符 {end}', '{n} characters, {ms} ms each, ending {end}'],
   cal_wrong: ['内容不对：“{text}”。检查扫描枪的键盘布局。', 'Wrong content: “{text}”. Check the keyboard layout of the scanner.'],

@@ -5,8 +5,9 @@ import type { Pair } from '@gemba/web_kit/i18n'
 import { post, queue, settled, type NewAct } from '../outbox/outbox'
 import { canMerge, type Effect, type QueueEntry } from '../outbox/logic'
 import { showBand } from '../state/band'
+import type { PhotoRow } from '../state/db'
 import { numbersOf } from '../state/home'
-import { actor } from '../state/session'
+import { actor, badgeHere } from '../state/session'
 import { actAs } from '../state/ui'
 import type { Job, ReasonTile, Subject } from '../types'
 import { plausible, type Verdict } from './plausible'
@@ -21,7 +22,7 @@ export async function send(fields: Fields, words: Pair, more: Omit<Partial<NewAc
   const mark = stamp()
   if (at !== undefined) mark.occurred_at = new Date(at).toISOString()
   try {
-    return await post({ ...rest, act: { ...mark, ...fields }, person: who, words: { zh: words[0], en: words[1] } })
+    return await post({ ...rest, act: { ...mark, ...fields }, person: who, badge: actAs.value ? null : badgeHere(), words: { zh: words[0], en: words[1] } })
   } catch {
     showBand('error', ['本机存储写入失败，未记录！', 'This tablet could not store it: NOT recorded!'], ['请叫班组长，换一台平板。', 'Call your leader and use another tablet.'])
     return null
@@ -140,9 +141,9 @@ export interface Defect {
   hold: boolean
   note?: string
 }
-export function logDefect(defect: Defect, name: ReasonTile, photos: { id: string; blob: Blob }[]): Promise<QueueEntry | null> {
+export function logDefect(defect: Defect, name: ReasonTile, photos: PhotoRow[]): Promise<QueueEntry | null> {
   const words: Pair = [`缺陷 ${name.zh} · ${defect.subject.code}`, `defect ${name.en} · ${defect.subject.code}`]
-  return send({ type: 'defect.log', ...defect }, words, { photos })
+  return send({ type: 'defect.log', ...defect, photos: photos.map((one) => one.id) }, words, { photos })
 }
 export function placeHold(subject: Subject, reason: ReasonTile): Promise<QueueEntry | null> {
   return send({ type: 'hold.place', subject, reason: reason.code }, [`冻结 ${subject.code}：${reason.zh}`, `hold ${subject.code}: ${reason.en}`])

@@ -21,8 +21,10 @@ export interface Effect {
 export interface QueueEntry {
   n: number
   act: Act
-  /** who did it (code) and with which sign-in it is sent; asBadge: raw badge for "this act only" or an unchecked badge */
+  /** who did it: the person's code, or `badge:<raw>` for "this act only" and for a badge no server has checked */
   person: string
+  /** the person's badge, in case their sign-in runs out before the act is sent */
+  badge: string | null
   /** taps with the same key within MERGE_MS are one act; null: never */
   mergeKey: string | null
   /** device ms (Date.now) until which taps may join, and since when it is there */

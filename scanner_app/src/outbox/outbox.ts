@@ -7,7 +7,7 @@ import { ref, shallowReactive } from 'vue'
 import type { ActAnswer, Problem } from '../types'
 import { database, plain, type PhotoRow } from '../state/db'
 import { netDown, netUp } from '../state/net'
-import { asBadgeOf, forgetToken, tokenOf } from '../state/people'
+import { asBadgeOf, renew, tokenOf } from '../state/people'
 import * as logic from './logic'
 import type { Act, Effect, Outcome, QueueEntry } from './logic'
 
@@ -41,10 +41,11 @@ export function onSettled(listener: Listener): () => void {
 export interface NewAct {
   act: Act
   person: string
+  badge?: string | null
   mergeKey?: string
   effect?: Effect | null
   words: { zh: string; en: string }
-  photos?: { id: string; blob: Blob }[]
+  photos?: PhotoRow[]
 }
 
 /** Takes an act. Resolves when it is on the disk, with the entry it is in (an earlier one where taps were joined). */
@@ -61,14 +62,14 @@ async function write(one: NewAct): Promise<QueueEntry> {
   const entry: Omit<QueueEntry, 'n'> & { n?: number } = found
     ? logic.merged(found, one.act, one.effect ?? null, one.words, now)
     : {
-        act: one.act, person: one.person, mergeKey: one.mergeKey ?? null, holdUntil: one.mergeKey ? now + logic.MERGE_MS : now, createdAt: now, tries: 0,
+        act: one.act, person: one.person, badge: one.badge ?? null, mergeKey: one.mergeKey ?? null, holdUntil: one.mergeKey ? now + logic.MERGE_MS : now, createdAt: now, tries: 0,
         state: 'queued', problem: null, effect: one.effect ?? null, words: one.words, photos: (one.photos ?? []).map((photo) => photo.id),
       }
   try {
     const db = await database()
     const tx = db.transaction(['queue', 'photos'], 'readwrite', { durability: 'strict' })
     const n = await tx.objectStore('queue').put(plain(entry) as QueueEntry)
-    for (const photo of one.photos ?? []) await tx.objectStore('photos').put({ ...photo, event_id: one.act.event_id })
+    for (const photo of one.photos ?? []) await tx.objectStore('photos').put(photo)
     await tx.done
     entry.n = n
   } catch (error) {
@@ -134,7 +135,6 @@ async function pump(): Promise<void> {
       if (run.entries.length === 0) {
         if (run.wakeAt !== null) wake(Math.max(20, run.wakeAt - Date.now() + 5))
         else if (again) continue
-        else await sendPhotos()
         break
       }
       if (!(await sendRun(run.entries, run.batch))) {
@@ -150,7 +150,8 @@ async function pump(): Promise<void> {
 
 /** True when it is worth going on at once. */
 async function sendRun(entries: QueueEntry[], batch: boolean): Promise<boolean> {
-  for (const entry of entries) entry.tries++
+  for (const entry of entries) entry.tries++ // from here on nothing joins them
+  for (const entry of entries) if (!(await sendPhotosOf(entry))) return false
   const person = entries[0]!.person
   const acts = entries.map((entry) => ({ ...entry.act, ...asBadgeOf(entry.person, entry.act) }))
   const path = batch ? '/acts/batch' : '/acts'
@@ -164,7 +165,7 @@ async function sendRun(entries: QueueEntry[], batch: boolean): Promise<boolean> 
     return true
   }
   if (outcome.kind === 'signed_out') {
-    if (!forgetToken(person)) signedOut.add(person)
+    if (!(await renew(person, entries[0]!.badge))) signedOut.add(person)
     return true
   }
   if (outcome.kind === 'retry') return false
@@ -245,20 +246,20 @@ async function send(path: string, person: string, body: BodyInit, type: string, 
   }
 }
 
-/** Photos follow their acts: the fact first, the picture when the line allows. */
-async function sendPhotos(): Promise<void> {
+/** The pictures an act names go before it. One the server will not take (not a picture) leaves the act: the fact counts more. False: no line. */
+async function sendPhotosOf(entry: QueueEntry): Promise<boolean> {
+  if (entry.photos.length === 0) return true
   const db = await database()
-  for (const row of await db.getAll('photos')) {
-    if (queue.some((entry) => entry.act.event_id === row.event_id)) continue
-    if (!(await sendPhoto(row))) break
-    await db.delete('photos', row.id)
+  for (const id of entry.photos) {
+    const row = await db.get('photos', id)
+    if (!row) continue
+    const { status, body } = await send('/photos', entry.person, row.blob, row.blob.type || 'image/jpeg', { 'X-Event-Id': row.event_id })
+    const outcome = logic.classify(status, body, false)
+    if (outcome.kind === 'retry' || outcome.kind === 'split') return false
+    if (outcome.kind === 'signed_out') return true // the act itself will find out and renew the sign-in
+    if (outcome.kind === 'refused') entry.act['photos'] = (entry.act['photos'] as string[]).filter((one) => one !== id)
+    await db.delete('photos', id)
   }
   photosWaiting.value = await db.count('photos')
-  if (photosWaiting.value > 0) wake(logic.backoffMs(failures++, Math.random()))
-}
-
-async function sendPhoto(row: PhotoRow): Promise<boolean> {
-  const { status } = await send('/photos', '', row.blob, row.blob.type || 'image/jpeg', { 'X-Event-Id': row.event_id })
-  const outcome = logic.classify(status, null, false)
-  return outcome.kind === 'done' || outcome.kind === 'refused'
+  return true
 }

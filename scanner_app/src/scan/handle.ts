@@ -4,7 +4,7 @@ import { isMisread } from '@gemba/web_kit/scan/codes'
 import { ScanRouter, type Arrival } from '@gemba/web_kit/scan/router'
 import { inLang, type Pair } from '@gemba/web_kit/i18n'
 import { explainStop, produceSerial } from '../acts/acts'
-import { showBand, showProblem } from '../state/band'
+import { band, clearBand, showBand, showProblem } from '../state/band'
 import { home, job, machineCode, openStops, plant } from '../state/home'
 import { knownBadge, person, signInByBadge, touch } from '../state/session'
 import { setStation } from '../state/settings'
@@ -37,8 +37,9 @@ async function handle(arrival: Arrival): Promise<void> {
   if (arrival.kind === 'again') return showBand('ask', ['已扫过', 'Already scanned'], [short(arrival.raw), short(arrival.raw)])
   if (arrival.kind === 'misread' || isMisread(arrival.read.raw)) return onMisread(arrival.kind === 'misread' ? arrival.raw : arrival.read.raw)
   const { read } = arrival
-  const settings = sheetScan()
-  if (sheet.value?.name === 'settings' && settings && (await settings(read, null))) return
+  if (band.value?.tone === 'error') clearBand()
+  const calibration = sheet.value?.name === 'settings' ? sheetScan() : null
+  if (calibration && (await calibration(read, null))) return
   if (read.kind === 'badge' || knownBadge(read.raw) || (!person.value && (read.kind === 'other' || read.kind === 'ean'))) return badge(read)
   if (!person.value) {
     keptForBadge = read

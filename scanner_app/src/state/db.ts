@@ -3,6 +3,7 @@ import { openDB, type DBSchema, type IDBPDatabase } from 'idb'
 import { toRaw } from 'vue'
 import type { QueueEntry } from '../outbox/logic'
 
+/** `id`: SHA-256 of the bytes (the server's name for the picture); `event_id`: of the act that saves it. */
 export interface PhotoRow {
   id: string
   event_id: string
@@ -10,7 +11,7 @@ export interface PhotoRow {
 }
 interface Schema extends DBSchema {
   queue: { key: number; value: QueueEntry }
-  photos: { key: string; value: PhotoRow; indexes: { event: string } }
+  photos: { key: string; value: PhotoRow }
   kv: { key: string; value: unknown }
 }
 
@@ -20,7 +21,7 @@ export function database(): Promise<IDBPDatabase<Schema>> {
   opened ??= openDB<Schema>('gemba-scanner', 1, {
     upgrade(db) {
       db.createObjectStore('queue', { keyPath: 'n', autoIncrement: true })
-      db.createObjectStore('photos', { keyPath: 'id' }).createIndex('event', 'event_id')
+      db.createObjectStore('photos', { keyPath: 'id' })
       db.createObjectStore('kv')
     },
     blocking() {

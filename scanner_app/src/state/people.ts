@@ -1,7 +1,11 @@
 /**
  * The people this tablet has met: their sign-ins (to send each act as the person who did it) and the hashes of their badges (so that a known
- * badge works without the network). A badge itself is kept only while an act needs it: "this act only", or a badge no server has checked yet.
+ * badge works without the network). A badge itself is kept only while its person is signed in here or an act of theirs waits: the sign-in may run
+ * out during a long cut, and the act is then sent with a new one.
  */
+import { headersFor, urlOf } from '@gemba/web_kit/api/client'
+import { ApiError, offlineError, problemOf } from '@gemba/web_kit/api/problem'
+import type { SessionAnswer } from '@gemba/web_kit/api/types'
 import { keep, kept } from './db'
 import { sha256 } from './sha256'
 
@@ -76,10 +80,42 @@ export function asBadgeOf(actor: string, act: object): { as_badge?: string } {
   return actor.startsWith(BADGE) && !('as_badge' in act) ? { as_badge: actor.slice(BADGE.length) } : {}
 }
 
-/** The server no longer takes this sign-in. True when another one can stand in (acts that name their badge). */
-export function forgetToken(actor: string): boolean {
+export type SignIn = { badge: string } | { person: string; pin: string }
+const SIGN_IN_MS = 4_000
+
+/**
+ * Opens a session of its own: without the cookie and the token of whoever stands here, for the server ends the session a sign-in comes with, and
+ * that person's acts may still wait. Throws ApiError.
+ */
+export async function openSession(how: SignIn): Promise<{ known: Known; station: string | null }> {
+  const headers: Record<string, string> = { ...headersFor('POST'), 'Content-Type': 'application/json' }
+  delete headers['Authorization']
+  let response: Response
+  try {
+    response = await fetch(urlOf('/session'), { method: 'POST', headers, body: JSON.stringify(how), credentials: 'omit', signal: AbortSignal.timeout(SIGN_IN_MS) })
+  } catch {
+    throw offlineError()
+  }
+  const body: unknown = await response.json().catch(() => null)
+  if (!response.ok) throw new ApiError(problemOf(response.status, body))
+  const { person, token, station } = body as SessionAnswer
+  const known: Known = { code: person.code, name: person.name, lang: person.lang, rights: person.rights, token: token ?? null }
+  await remember(known, 'badge' in how ? how.badge : null)
+  return { known, station }
+}
+
+/** The server no longer takes the sign-in an act was sent with. True when there is a new one, or another that can stand in: send again. */
+export async function renew(actor: string, badge: string | null): Promise<boolean> {
   const used = tokenOf(actor)
   for (const person of Object.values(book.people)) if (person.token === used) person.token = null
-  void keep('people', book)
-  return actor.startsWith(BADGE) && tokenOf(actor) !== null
+  if (actor.startsWith(BADGE)) return tokenOf(actor) !== null
+  if (badge) {
+    try {
+      return (await openSession({ badge })).known.code === actor
+    } catch {
+      // refused or no answer: the act waits for its person
+    }
+  }
+  await keep('people', book)
+  return false
 }

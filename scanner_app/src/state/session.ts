@@ -3,23 +3,22 @@
  * known badge works and an unknown one is taken unchecked (its acts are marked for the supervisor). The person locks after idle time, the
  * station stays readable.
  */
-import { get, post, request, setCredentials } from '@gemba/web_kit/api/client'
+import { get, post, setCredentials, whenSignedOut } from '@gemba/web_kit/api/client'
 import { ApiError } from '@gemba/web_kit/api/problem'
-import type { SessionAnswer } from '@gemba/web_kit/api/types'
 import { lang, setLang } from '@gemba/web_kit/i18n'
 import { computed, ref } from 'vue'
 import { signedInAgain } from '../outbox/outbox'
-import { showBand, showProblem } from './band'
+import { clearBand, showBand, showProblem } from './band'
 import { keep, kept } from './db'
 import { netDown, netUp } from './net'
-import { actorKey, knownBadge, knownPerson, remember, setCurrent, type Known } from './people'
+import { actorKey, knownBadge, knownPerson, openSession, remember, renew, setCurrent, type Known, type SignIn } from './people'
 import { setStation, settings, station } from './settings'
 
 export interface Present {
   code: string
   name: string
   rights: string[]
-  /** the raw badge, only while no sign-in stands for it */
+  /** the raw badge, while its owner is signed in here; null: signed in by PIN */
   badge: string | null
   /** false: no server has checked this badge yet */
   checked: boolean
@@ -28,6 +27,7 @@ export interface Present {
 export const person = ref<Present | null>(null)
 export const busy = ref(false)
 export const actor = computed(() => (person.value ? actorKey(person.value.code ? person.value : null, person.value.badge) : ''))
+export const badgeHere = (): string | null => person.value?.badge ?? null
 let lastTouch = performance.now()
 
 export function may(right: string): boolean {
@@ -36,9 +36,9 @@ export function may(right: string): boolean {
 
 /** The person of the last page view, if the tablet was reloaded in the middle of a shift. */
 export async function loadSession(): Promise<void> {
-  const last = await kept<{ code: string; at: number }>('present')
+  const last = await kept<{ code: string; at: number; badge: string | null }>('present')
   const known = last && Date.now() - last.at < settings.idleMin * 60_000 ? knownPerson(last.code) : null
-  if (known) take(known, null)
+  if (known) take(known, last?.badge ?? null)
   else readAs(await kept<string>('reader'))
 }
 
@@ -50,7 +50,7 @@ function readAs(code: string | undefined): void {
 }
 
 function take(known: Known, badge: string | null): void {
-  person.value = { code: known.code, name: known.name, rights: known.rights, badge: known.token ? null : badge, checked: true }
+  person.value = { code: known.code, name: known.name, rights: known.rights, badge, checked: true }
   if (known.token) {
     setCurrent(known.code)
     setCredentials({ token: known.token })
@@ -69,15 +69,13 @@ export async function signInByPin(code: string, pin: string): Promise<boolean> {
   return signIn({ person: code, pin }, null)
 }
 
-async function signIn(how: { badge: string } | { person: string; pin: string }, badge: string | null): Promise<boolean> {
+async function signIn(how: SignIn, badge: string | null): Promise<boolean> {
   busy.value = true
   try {
-    const answer = await request<SessionAnswer>('POST', '/session', { body: how, timeoutMs: 4_000, headers: {} })
+    const { known, station: at } = await openSession(how)
     netUp()
-    const known: Known = { code: answer.person.code, name: answer.person.name, lang: answer.person.lang, rights: answer.person.rights, token: answer.token ?? null }
-    await remember(known, badge)
-    if (!station.value && answer.station) await setStation(answer.station)
-    take(known, null)
+    if (!station.value && at) await setStation(at)
+    take(known, badge)
     signedInAgain(known.code)
     return true
   } catch (error) {
@@ -112,6 +110,7 @@ function signInOffline(error: unknown, badge: string | null): boolean {
 export { knownBadge }
 
 export function lock(): void {
+  clearBand()
   person.value = null
   void keep('present', null)
 }
@@ -126,10 +125,25 @@ export function switchLang(): void {
 /** Every touch and scan: the person is still here. */
 export function touch(): void {
   lastTouch = performance.now()
-  if (person.value?.code) void keep('present', { code: person.value.code, at: Date.now() })
+  if (person.value?.code) void keep('present', { code: person.value.code, at: Date.now(), badge: person.value.badge })
+}
+
+let renewing = false
+
+/** The session ran out under somebody who still stands here: a new one by the same badge, else back to the sign-in. */
+async function signedOutByServer(): Promise<void> {
+  const present = person.value
+  if (!present?.code || renewing) return
+  renewing = true
+  if (await renew(present.code, present.badge)) {
+    const known = knownPerson(present.code)
+    if (known) take(known, present.badge)
+  } else if (person.value?.code === present.code) lock()
+  renewing = false
 }
 
 export function watchIdle(): void {
+  whenSignedOut(() => void signedOutByServer())
   window.addEventListener('pointerdown', touch, { capture: true, passive: true })
   window.setInterval(() => {
     if (person.value && performance.now() - lastTouch > settings.idleMin * 60_000) lock()

@@ -17,9 +17,9 @@ for (let candidate = 2; found < 64; candidate++) {
 
 const rotate = (x: number, by: number): number => (x >>> by) | (x << (32 - by))
 
-/** Hex digest of the text's UTF-8 bytes. */
-export function sha256(text: string): string {
-  const bytes = new TextEncoder().encode(text)
+/** Hex digest of the bytes, or of a text's UTF-8 bytes. */
+export function sha256(content: string | Uint8Array): string {
+  const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content
   const padded = new Uint8Array(((bytes.length + 9 + 63) >> 6) << 6)
   padded.set(bytes)
   padded[bytes.length] = 0x80

@@ -1,6 +1,6 @@
 /**
  * Gemba's own codes and what a tablet can tell about a code without the server. The same rules as the server's `scans/codes.py` (shared
- * vectors hold the two together). Own code = type letter + text + check character (ISO/IEC 7064 MOD 37,36 over the letters and digits of
+ * vectors hold the two together). Own code = type letter + `*` + text + check character (ISO/IEC 7064 MOD 37,36 over the letters and digits of
  * letter and text): a fragment or a mistyped code is not valid.
  */
 
@@ -50,7 +50,8 @@ export function parseOwn(raw: string): { kind: OwnKind; code: string } | null {
   const kind = KIND_OF[raw.charAt(0)]
   if (!kind || raw.charAt(1) !== '*' || raw.length < 4) return null
   const body = raw.slice(0, -1)
-  return checkCharacter(body) === raw.slice(-1) ? { kind, code: raw.slice(2, -1) } : null
+  const code = body.slice(2)
+  return !code.includes('*') && checkCharacter(body) === raw.slice(-1) ? { kind, code } : null // a doubled code has a second `*`
 }
 
 export function ownCode(kind: OwnKind, code: string): string {
