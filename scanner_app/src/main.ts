@@ -6,6 +6,7 @@ import { listenForScans } from '@gemba/web_kit/scan/listen'
 import { wakeSound } from '@gemba/web_kit/sound/feedback'
 import { createApp, watch } from 'vue'
 import App from './App.vue'
+import { watchRefusals } from './acts/refusals'
 import { onMisread, onScan } from './scan/handle'
 import { loadSeen } from './scan/known'
 import { startOutbox, wake } from './outbox/outbox'
@@ -25,6 +26,7 @@ async function start(): Promise<void> {
   watch(() => ({ ...settings.wedge }), (wedge) => scans.configure(wedge))
   window.addEventListener('pointerdown', wakeSound, { once: true, capture: true })
   watchIdle()
+  watchRefusals()
   await startOutbox()
   onNetUp(() => wake(0))
   watch([station, () => person.value?.code], () => { void loadStation().then(refresh); void refreshPlant() })

@@ -79,6 +79,7 @@ export interface HomeAnswer {
   open_stops: OpenStop[]
   loaded: LoadedLot[]
   last_acts: LastAct[]
+  calls?: { call: string; machine: string; kind: 'leader' | 'maintenance' | 'quality' | 'material'; person: string | null; since: string }[]
   holds: { hold?: string; subject?: { kind: string; code: string }; reason?: string | null; [key: string]: unknown }[]
 }
 export interface ScanAnswer {

@@ -18,11 +18,11 @@ type Fields = Record<string, unknown> & { type: string }
 /** Makes the act (in the name of the badge scanned for it, if one was) and puts it into the outbox. Null: it could not be kept (said so in red). */
 export async function send(fields: Fields, words: Pair, more: Omit<Partial<NewAct>, 'words' | 'act'> & { at?: number } = {}): Promise<QueueEntry | null> {
   const who = actAs.value ? `badge:${actAs.value.badge}` : actor.value
-  const { at, ...rest } = more
+  const { at, person, badge, ...rest } = more
   const mark = stamp()
   if (at !== undefined) mark.occurred_at = new Date(at).toISOString()
   try {
-    return await post({ ...rest, act: { ...mark, ...fields }, person: who, badge: actAs.value ? null : badgeHere(), words: { zh: words[0], en: words[1] } })
+    return await post({ ...rest, act: { ...mark, ...fields }, person: person ?? who, badge: badge ?? (actAs.value ? null : badgeHere()), words: { zh: words[0], en: words[1] } })
   } catch {
     showBand('error', ['本机存储写入失败，未记录！', 'This tablet could not store it: NOT recorded!'], ['请叫班组长，换一台平板。', 'Call your leader and use another tablet.'])
     return null
@@ -101,21 +101,33 @@ export async function count(one: Count): Promise<QueueEntry | null> {
 export async function undo(entry: QueueEntry): Promise<void> {
   const opposite: Effect | null = entry.effect && { ...entry.effect, good: -entry.effect.good, scrap: -entry.effect.scrap }
   const words: Pair = [`撤销 ${entry.words.zh}`, `taken back: ${entry.words.en}`]
-  await send({ type: 'production.undo', reverses: entry.act.event_id }, words, { effect: opposite, person: entry.person })
+  await send({ type: 'production.undo', reverses: entry.act.event_id }, words, { effect: opposite, person: entry.person, badge: entry.badge })
   showBand('ok', [`↶ 已撤销：${entry.words.zh}`, `↶ Taken back: ${entry.words.en}`])
+}
+
+/** Takes an act back by its id (from the list of last acts), while the server still allows it. */
+export function takeBack(reverses: string, what: Pair): Promise<QueueEntry | null> {
+  return send({ type: 'production.undo', reverses }, [`撤销 ${what[0]}`, `taken back: ${what[1]}`])
+}
+
+/** What a person can tap can be taken back for ten seconds, whatever it was. */
+async function undoable(sending: Promise<QueueEntry | null>): Promise<QueueEntry | null> {
+  const entry = await sending
+  if (entry) noteUndoable(entry)
+  return entry
 }
 
 // --- running -------------------------------------------------------------------------------------------------------------------------
 export function startOperation(operation: string, machine: string, unverified: boolean, at?: number): Promise<QueueEntry | null> {
   const fields: Fields = { type: 'operation.start', operation, machine }
   if (unverified) fields['unverified'] = true
-  return send(fields, [`开始 ${operation} · ${machine}`, `start ${operation} · ${machine}`], at === undefined ? {} : { at })
+  return undoable(send(fields, [`开始 ${operation} · ${machine}`, `start ${operation} · ${machine}`], at === undefined ? {} : { at }))
 }
 export function interruptOperation(operation: string, machine: string, at?: number): Promise<QueueEntry | null> {
-  return send({ type: 'operation.interrupt', operation, machine }, [`暂停 ${operation}`, `pause ${operation}`], at === undefined ? {} : { at })
+  return undoable(send({ type: 'operation.interrupt', operation, machine }, [`暂停 ${operation}`, `pause ${operation}`], at === undefined ? {} : { at }))
 }
 export function completeOperation(operation: string, at?: number): Promise<QueueEntry | null> {
-  return send({ type: 'operation.complete', operation }, [`完工 ${operation}`, `finish ${operation}`], at === undefined ? {} : { at })
+  return undoable(send({ type: 'operation.complete', operation }, [`完工 ${operation}`, `finish ${operation}`], at === undefined ? {} : { at }))
 }
 
 // --- the rest ------------------------------------------------------------------------------------------------------------------------
@@ -128,11 +140,11 @@ export function callHelp(machine: string, kind: 'leader' | 'maintenance' | 'qual
   return send({ type: 'help.call', machine, kind }, [`呼叫${words[0]} · ${machine}`, `call ${words[1]} · ${machine}`])
 }
 export function consume(operation: string, lot: string, quantity: number): Promise<QueueEntry | null> {
-  return send({ type: 'material.consume', operation, lot, quantity }, [`投料 ${lot} × ${quantity} → ${operation}`, `consumed ${lot} × ${quantity} → ${operation}`])
+  return undoable(send({ type: 'material.consume', operation, lot, quantity }, [`投料 ${lot} × ${quantity}`, `consumed ${lot} × ${quantity}`]))
 }
 export function produceSerial(job: Job, serial: string): Promise<QueueEntry | null> {
   const words: Pair = [`下线 ${serial}`, `produced ${serial}`]
-  return send({ type: 'material.produce', operation: job.operation.id, machine: job.machine, serial, quantity: 1 }, words)
+  return undoable(send({ type: 'material.produce', operation: job.operation.id, machine: job.machine, serial, quantity: 1 }, words))
 }
 export interface Defect {
   subject: Subject

@@ -104,7 +104,7 @@ async function act(read: Read, answer: ScanAnswer): Promise<void> {
     case 'item':
       return showBand('ask', [`物料 ${answer.label_zh}`, `Item ${answer.label_en}`], ['请扫描批次标签来投料。', 'Scan the lot label to consume it.'])
     case 'unknown':
-      return unknown(read.raw)
+      return read.kind === 'serial' ? serial({ ...answer, kind: 'serial', code: read.code, data: {}, label_zh: read.code, label_en: read.code }) : unknown(read.raw)
   }
 }
 
@@ -126,7 +126,7 @@ function gs1(answer: ScanAnswer): void {
   const data = answer.data ?? {}
   const lot = text(data['lot'])
   const serialNo = text(data['serial'])
-  if (lot) return openSheet('material', { scanned: { ...answer, kind: 'lot', code: lot } })
+  if (lot) return showBand('error', [`批次 ${lot} 未登记`, `Lot ${lot} is not registered`], ['请班组长先收货。', 'Ask your supervisor to receive it first.'])
   if (serialNo) return openSheet('subject', { subject: { kind: 'serial', code: serialNo }, label: inLang(answer, 'label') })
   showBand('ask', [answer.label_zh, answer.label_en])
 }

@@ -68,11 +68,11 @@ function localAnswer(read: Read): ScanAnswer | null {
   }
   if (is('order')) {
     const found = [...(home.value?.jobs ?? []), ...(home.value?.next ?? [])].find((one) => one.order.number === code)
-    if (found) return answer('order', found.order.item, { ...found.order, operations: [found.operation] })
+    if (found) return answer('order', found.order.item, { order: { ...found.order, operations: [found.operation] } })
   }
   if (is('lot')) {
     const lot = home.value?.loaded.find((one) => one.lot === code)
-    if (lot) return answer('lot', { zh: lot.lot, en: lot.lot }, { ...lot })
+    if (lot) return answer('lot', { zh: lot.lot, en: lot.lot }, { lot: { ...lot } })
   }
   if (kind === 'lot' || kind === 'serial') return answer(kind, { zh: code, en: code }, {}) // the check character vouches for it
   return null

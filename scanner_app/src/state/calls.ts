@@ -5,6 +5,7 @@ import { callHelp } from '../acts/acts'
 import { onSettled } from '../outbox/outbox'
 import { feel } from '@gemba/web_kit/sound/feedback'
 import { showBand } from './band'
+import { home } from './home'
 import { net } from './net'
 import type { WordKey } from '../words'
 import type { Pair } from '@gemba/web_kit/i18n'
@@ -21,32 +22,25 @@ interface Call {
   machine: string
   kind: HelpKind
   word: WordKey
-  state: 'waiting' | 'delivered'
   late: boolean
   at: number
 }
 const NOT_DELIVERED_MS = 3000
-const FORGET_MS = 15 * 60_000
 
 export const calls = reactive<Call[]>([])
-
-export function solved(id: string): void {
-  const at = calls.findIndex((one) => one.id === id)
-  if (at >= 0) calls.splice(at, 1)
-}
 
 /** Two taps and it is on its way; the same kind again is not a second call. */
 export async function call(machine: string, kind: HelpKind): Promise<void> {
   const { word, pair } = HELP[kind]
-  if (calls.some((one) => one.machine === machine && one.kind === kind)) {
+  if ([...calls, ...(home.value?.calls ?? [])].some((one) => one.machine === machine && one.kind === kind)) {
     return showBand('ask', [`已在呼叫${pair[0]}`, `${pair[1]} is already called`])
   }
   const entry = await callHelp(machine, kind, pair)
   if (!entry) return
-  const one: Call = reactive({ id: entry.act.event_id, machine, kind, word, state: 'waiting', late: net.value === 'offline', at: plantNow() })
+  const one: Call = reactive({ id: entry.act.event_id, machine, kind, word, late: net.value === 'offline', at: plantNow() })
   calls.push(one)
   if (one.late) notDelivered(one)
-  else window.setTimeout(() => { if (one.state === 'waiting') notDelivered(one) }, NOT_DELIVERED_MS)
+  else window.setTimeout(() => { if (calls.includes(one)) notDelivered(one) }, NOT_DELIVERED_MS)
 }
 
 function notDelivered(one: Call): void {
@@ -58,9 +52,7 @@ function notDelivered(one: Call): void {
 onSettled(({ entry, outcome }) => {
   const one = calls.find((found) => found.id === entry.act.event_id)
   if (!one) return
-  if (outcome === 'refused') return solved(one.id)
-  one.state = 'delivered'
-  one.at = plantNow()
+  calls.splice(calls.indexOf(one), 1) // from here on the server's own list shows it
+  if (outcome === 'refused') return
   showBand('ok', [`已呼叫${HELP[one.kind].pair[0]}，已送达`, `${HELP[one.kind].pair[1]} called, delivered`])
-  window.setTimeout(() => solved(one.id), FORGET_MS)
 })

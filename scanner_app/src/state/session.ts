@@ -31,7 +31,8 @@ export const badgeHere = (): string | null => person.value?.badge ?? null
 let lastTouch = performance.now()
 
 export function may(right: string): boolean {
-  return person.value !== null && (!person.value.checked || person.value.rights.includes(right) || person.value.rights.includes('*'))
+  const rights = person.value?.rights ?? []
+  return person.value !== null && (!person.value.checked || rights.some((one) => one === right || one.startsWith(`${right}@`) || one === '*'))
 }
 
 /** The person of the last page view, if the tablet was reloaded in the middle of a shift. */

@@ -1,0 +1,122 @@
+"""A person at a tablet: taps and scans are counted, everything else is looking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.browser.scanner.floor import Floor
+
+ARGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+)  # fmt: skip
+SPIES = """
+window.__felt = []; navigator.vibrate = (p) => { window.__felt.push(['vibrate', p]); return true };
+const start = OscillatorNode.prototype.start;
+OscillatorNode.prototype.start = function (...a) { window.__felt.push(['tone', this.frequency.value]); return start.apply(this, a) };
+"""
+
+
+@dataclass
+class Tablet:
+    """One tablet with its own storage. `taps` and `scans` count what the person did since `reset()`."""
+
+    context: Any
+    page: Any
+    floor: Floor
+    taps: int = 0
+    scans: int = 0
+    faults: list[str] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(
+        cls, browser: Any, floor: Floor, *, station: str | None = "ST-DEB", lang: str = "zh", width: int = 1280, height: int = 800, badge: str | None = "OP01", **context: Any
+    ) -> Tablet:
+        """A fresh tablet at `station`, signed in by `badge` (None: at the sign-in)."""
+        ctx = browser.new_context(viewport={"width": width, "height": height}, has_touch=True, locale="zh-CN" if lang == "zh" else "en-GB", **context)
+        ctx.add_init_script(SPIES)
+        page = ctx.new_page()
+        one = cls(ctx, page, floor)
+        page.on("pageerror", lambda error: one.faults.append(str(error)))
+        page.on("request", lambda request: None if request.url.startswith((floor.url, "blob:", "data:")) else one.outside.append(request.url))
+        page.goto(f"{floor.url}/scanner/?lang={lang}")
+        one.see("login")
+        if badge is not None:
+            one.scan(floor.badge(badge))
+            if station is not None:
+                one.tap(f"station-{station}")
+                one.see("home")
+            one.reset()
+        return one
+
+    def close(self) -> None:
+        self.context.close()
+        assert not self.faults, self.faults
+        assert not self.outside, f"requests to the outside: {self.outside}"
+
+    def reset(self) -> None:
+        self.taps = self.scans = 0
+
+    # --- what a hand does ---------------------------------------------------------------------------------------------------------
+    def tap(self, test: str, *, at: int = 0) -> None:
+        self.page.locator(f"[data-test={test}]").nth(at).click()
+        self.taps += 1
+
+    def scan(self, text: str, *, ms: int = 4, end: str = "Enter") -> None:
+        """A wedge scanner types the code fast and closes it, whatever has the focus."""
+        self.type_fast(text, ms=ms, end=end)
+        self.scans += 1
+
+    def type_fast(self, text: str, *, ms: int = 4, end: str | None = "Enter") -> None:
+        for one in text:
+            self.page.keyboard.press("Space" if one == " " else one, delay=0)
+            if ms:
+                self.page.wait_for_timeout(ms)
+        if end:
+            self.page.keyboard.press(end)
+
+    # --- what an eye sees ---------------------------------------------------------------------------------------------------------
+    def see(self, test: str, *, timeout_s: float = 10) -> Any:
+        found = self.page.locator(f"[data-test={test}]").first
+        found.wait_for(state="visible", timeout=timeout_s * 1000)
+        return found
+
+    def gone(self, test: str, *, timeout_s: float = 10) -> None:
+        self.page.locator(f"[data-test={test}]").first.wait_for(state="detached", timeout=timeout_s * 1000)
+
+    def sees(self, test: str) -> bool:
+        return bool(self.page.locator(f"[data-test={test}]").first.is_visible())
+
+    def text(self, test: str) -> str:
+        return str(self.page.locator(f"[data-test={test}]").first.inner_text())
+
+    def wait_text(self, test: str, part: str, *, timeout_s: float = 10) -> None:
+        self.page.locator(f"[data-test={test}]").filter(has_text=part).first.wait_for(state="visible", timeout=timeout_s * 1000)
+
+    def number(self, test: str) -> int:
+        return int(self.text(test))
+
+    def wait_number(self, test: str, value: int, *, timeout_s: float = 10) -> None:
+        self.page.wait_for_function("([t, v]) => document.querySelector(`[data-test=${t}]`)?.innerText === String(v)", arg=[test, value], timeout=timeout_s * 1000)
+
+    def felt(self) -> list[Any]:
+        return list(self.page.evaluate("window.__felt"))
+
+    def drained(self, *, timeout_s: float = 20) -> None:
+        """Everything the tablet had to say has been said."""
+        script = """async () => { const open = indexedDB.open('gemba-scanner'); const db = await new Promise((r) => { open.onsuccess = () => r(open.result) });
+          const n = await new Promise((r) => { const q = db.transaction('queue').objectStore('queue').count(); q.onsuccess = () => r(q.result) }); db.close(); return n === 0 }"""
+        deadline = timeout_s * 1000
+        while deadline > 0:
+            if self.page.evaluate(script):
+                return
+            self.page.wait_for_timeout(100)
+            deadline -= 100
+        raise AssertionError("the queue did not empty")
+
+    def overflow(self) -> int:
+        """Pixels the page is wider than its window (0: fits)."""
+        return int(self.page.evaluate("Math.max(0, document.documentElement.scrollWidth - window.innerWidth)"))

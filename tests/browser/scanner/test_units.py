@@ -1,0 +1,42 @@
+"""The pure modules of the scanner app, by Node's own test runner; the own codes against the server's implementation."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mes_server.scans.codes import own_code, parse
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+VECTORS = HERE / "codes_vectors.json"
+LEAST = 38
+
+
+def test_pure_modules(web_apps: Path, tmp_path: Path) -> None:
+    """Wedge, codes, outbox rules, plausibility, pad, start check."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no Node.js here: the unit tests of the scanner did not run")
+    env = {**os.environ, "GEMBA_UNIT_OUT": str(tmp_path), "GEMBA_VECTORS": str(VECTORS)}
+    vite = ROOT / "node_modules" / "vite" / "bin" / "vite.js"
+    built = subprocess.run([node, vite, "build", "-c", HERE / "unit" / "vite.config.ts"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
+    ran = subprocess.run([node, "--test", tmp_path], env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stdout[-4000:]
+    passed = re.search(r"^# pass (\d+)", ran.stdout, re.M)
+    assert passed and int(passed.group(1)) >= LEAST, "unit tests were lost"
+
+
+@pytest.mark.parametrize("vector", json.loads(VECTORS.read_text()), ids=lambda one: one["code"])
+def test_own_codes_are_the_servers(vector: dict[str, str]) -> None:
+    """The vectors the tablet is tested with say what the server says."""
+    assert own_code(vector["kind"], vector["text"]) == vector["code"]
+    found = parse(vector["code"])
+    assert found is not None and (found.kind, found.text) == (vector["kind"], vector["text"])
