@@ -7,9 +7,10 @@ import { wakeSound } from '@gemba/web_kit/sound/feedback'
 import { createApp, watch } from 'vue'
 import App from './App.vue'
 import { watchRefusals } from './acts/refusals'
-import { onMisread, onScan } from './scan/handle'
+import { forgetLastScan, onMisread, onScan } from './scan/handle'
 import { loadSeen } from './scan/known'
 import { startOutbox, wake } from './outbox/outbox'
+import { loadHandover } from './state/handover'
 import { loadStation, refresh, refreshPlant, watchHome } from './state/home'
 import { onNetUp, startHeartbeat } from './state/net'
 import { loadPeople } from './state/people'
@@ -20,7 +21,7 @@ import { startUpdates } from './state/update'
 async function start(): Promise<void> {
   await loadSettings()
   await loadPeople()
-  await Promise.all([loadSession(), loadStation(), loadSeen()])
+  await Promise.all([loadSession(), loadStation(), loadSeen(), loadHandover()])
   createApp(App).mount('#app')
   const scans = listenForScans(window, { onScan, onMisread }, settings.wedge)
   watch(() => ({ ...settings.wedge }), (wedge) => scans.configure(wedge))
@@ -29,7 +30,12 @@ async function start(): Promise<void> {
   watchRefusals()
   await startOutbox()
   onNetUp(() => wake(0))
-  watch([station, () => person.value?.code], () => { void loadStation().then(refresh); void refreshPlant() })
+  watch(station, () => void loadStation().then(refresh))
+  watch(() => person.value?.code, (code) => {
+    if (code === undefined) return forgetLastScan() // the same badge signs in again
+    void refresh()
+    void refreshPlant()
+  })
   await startHeartbeat()
   watchHome()
   await Promise.all([refresh(), refreshPlant()])

@@ -6,6 +6,7 @@ import { inLang, type Pair } from '@gemba/web_kit/i18n'
 import { explainStop, produceSerial } from '../acts/acts'
 import { band, clearBand, showBand, showProblem } from '../state/band'
 import { home, job, machineCode, openStops, plant } from '../state/home'
+import { handoverWaits } from '../state/handover'
 import { knownBadge, person, signInByBadge, touch } from '../state/session'
 import { setStation } from '../state/settings'
 import { actAs, openSheet, sheet, sheetScan } from '../state/ui'
@@ -61,6 +62,7 @@ async function badge(read: Read): Promise<void> {
   const kept = keptForBadge
   keptForBadge = null
   if (kept) await use(kept)
+  else if (handoverWaits.value) openSheet('handover')
 }
 
 async function use(read: Read): Promise<void> {

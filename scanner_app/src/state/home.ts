@@ -9,6 +9,7 @@ import { overlaid } from '../acts/overlay'
 import { queue, settled, onSettled } from '../outbox/outbox'
 import type { HomeAnswer, HomeMachine, Job, OpenStop } from '../types'
 import { keep, kept } from './db'
+import { canRead } from './people'
 import { net, netDown, netUp, onNetUp } from './net'
 import { station } from './settings'
 
@@ -45,11 +46,18 @@ export const openStops = computed<OpenStop[]>(() => {
   return (home.value?.open_stops ?? []).filter((stop) => !answered.has(`${stop.machine}|${Date.parse(stop.from)}`))
 })
 
+/** What this tablet knew of the station last time; what the server has said meanwhile is never replaced by it. */
 export async function loadStation(): Promise<void> {
-  plant.value = (await kept<Plant>('plant')) ?? null
-  if (plant.value) zone.value = plant.value.site.zone
-  home.value = station.value ? ((await kept<HomeAnswer>(`home:${station.value}`)) ?? null) : null
+  const code = station.value
+  const [oldPlant, oldHome] = await Promise.all([kept<Plant>('plant'), code ? kept<HomeAnswer>(`home:${code}`) : undefined])
+  if (!plant.value && oldPlant) {
+    plant.value = oldPlant
+    zone.value = oldPlant.site.zone
+  }
+  if (code === station.value && stationOf(home.value) !== code) home.value = oldHome ?? null
 }
+
+const stationOf = (one: HomeAnswer | null): string | null => (typeof one?.station === 'object' ? one.station.code : (one?.station ?? null))
 
 export function refreshSoon(ms = 250): void {
   window.clearTimeout(timer)
@@ -58,7 +66,7 @@ export function refreshSoon(ms = 250): void {
 
 export async function refresh(): Promise<void> {
   const code = station.value
-  if (!code) return
+  if (!code || !canRead()) return
   if (loading) {
     loadAgain = true
     return
@@ -90,12 +98,13 @@ export async function refresh(): Promise<void> {
 }
 
 export async function refreshPlant(): Promise<void> {
+  if (!canRead()) return
   try {
     plant.value = await get<Plant>('/plant')
     zone.value = plant.value.site.zone
     void keep('plant', plant.value)
   } catch {
-    // offline or not signed in yet: the kept one stands
+    if (!plant.value) window.setTimeout(() => void refreshPlant(), 2_000) // nothing to stand on yet
   }
 }
 

@@ -70,6 +70,9 @@ export function setCurrent(code: string | null): void {
   current = code
 }
 
+/** Whether some sign-in of this tablet can be used to look. */
+export const canRead = (): boolean => tokenOf('') !== null
+
 export function tokenOf(actor: string): string | null {
   const own = book.people[actor]?.token
   if (own || (actor !== '' && !actor.startsWith(BADGE))) return own ?? null

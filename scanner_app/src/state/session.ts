@@ -58,6 +58,7 @@ function take(known: Known, badge: string | null): void {
     void keep('reader', known.code)
   }
   setLang(known.lang)
+  signedInAt = performance.now()
   touch()
 }
 
@@ -130,11 +131,14 @@ export function touch(): void {
 }
 
 let renewing = false
+let signedInAt = -Infinity
+/** A 401 this soon after a sign-in answers a question that was asked before it. */
+const SETTLING_MS = 5_000
 
 /** The session ran out under somebody who still stands here: a new one by the same badge, else back to the sign-in. */
 async function signedOutByServer(): Promise<void> {
   const present = person.value
-  if (!present?.code || renewing) return
+  if (!present?.code || renewing || performance.now() - signedInAt < SETTLING_MS) return
   renewing = true
   if (await renew(present.code, present.badge)) {
     const known = knownPerson(present.code)

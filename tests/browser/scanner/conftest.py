@@ -31,7 +31,7 @@ def chromium_path() -> str | None:
 @pytest.fixture(scope="session")
 def web_apps() -> Path:
     """The built scanner app; built now if its sources changed."""
-    built = subprocess.run([sys.executable, ROOT / "web_kit" / "build.py"], capture_output=True, text=True, timeout=280, check=False)
+    built = subprocess.run([sys.executable, ROOT / ".ci" / "prepare.py", "web"], capture_output=True, text=True, timeout=280, check=False)
     assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
     return ROOT / "mes_server" / "static"
 
@@ -82,3 +82,28 @@ def tablet(browser: Any, floor: Floor) -> Iterator[Callable[..., Tablet]]:
     yield start
     for one in opened:
         one.close()
+
+
+@pytest.fixture
+def camera_tablet(playwright: Any, floor: Floor, tmp_path: Path) -> Iterator[Callable[..., Tablet]]:
+    """Like `tablet`, in a Chromium of its own whose camera shows a film: `camera_tablet(film=Path)`, else Chromium's own test picture."""
+    path = chromium_path()
+    if path is None:
+        pytest.skip(NO_BROWSER)
+    opened: list[tuple[Any, Tablet]] = []
+
+    def start(*, film: Path | None = None, **how: Any) -> Tablet:
+        camera = [
+            "--use-fake-ui-for-media-stream",
+            "--use-fake-device-for-media-stream",
+            *([f"--use-file-for-fake-video-capture={film}"] if film else []),
+        ]
+        running = playwright.chromium.launch(executable_path=path, args=[*ARGS, *camera])
+        one = Tablet.open(running, floor, permissions=["camera"], **how)
+        opened.append((running, one))
+        return one
+
+    yield start
+    for running, one in opened:
+        one.close()
+        running.close()
