@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from edge_agent.contract.names import Quality
@@ -287,7 +288,7 @@ def _odd_metric(columns: Columns, index: int, data: bytes) -> None:
     columns.texts.pop(index, None)
     try:
         metric = Payload.Metric.FromString(data)
-    except Exception as error:  # noqa: BLE001  protobuf's DecodeError and UnicodeDecodeError differ between its implementations
+    except (DecodeError, UnicodeDecodeError) as error:
         columns.names[index] = f"\0unreadable: {error}"[:200]
         _put(columns, index, -1, NO_TIME, NULL, 0, False, True)
         return
