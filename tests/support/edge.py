@@ -22,6 +22,12 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 from asyncua import Server, ua
+from asyncua.crypto import cert_gen
+from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.user_managers import UserManager
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
@@ -62,10 +68,17 @@ class _Loop:
         self.loop.close()
 
 
+class _OneUser(UserManager):
+    def get_user(self, iserver: Any, username: str | None = None, password: str | None = None, certificate: Any = None) -> User | None:
+        return User(role=UserRole.User, name=username) if (username, password) == ("edge", "secret") else None
+
+
 class Plc:
     """An OPC UA server (no security, anonymous) with string nodes in NAMESPACE; values may carry source times of plant time."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, secure: Path | None = None) -> None:
+        """`secure`: a folder for its certificate; then only SignAndEncrypt and user edge / secret come in."""
+        self.secure = secure
         self.port = port or free_port()
         self.url = f"opc.tcp://127.0.0.1:{self.port}/test/"
         self._nodes: dict[str, Any] = {}
@@ -86,15 +99,33 @@ class Plc:
         self._loop.call(self._start())
 
     async def _start(self) -> None:
-        server = Server()
+        server = Server(user_manager=_OneUser() if self.secure else None)
         await server.init()
         server.set_endpoint(self.url)
-        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        if self.secure is None:
+            server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        else:
+            await self._make_secure(server, self.secure)
         self._index = await server.register_namespace(NAMESPACE)
         self._server = server
         for name, (value, kind) in self._wanted.items():
             await self._make(name, value, kind)
         await server.start()
+
+    async def _make_secure(self, server: Any, folder: Path) -> None:
+        uri = "urn:gemba:test:plc:server"
+        server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt, ua.SecurityPolicyType.Aes256Sha256RsaPss_SignAndEncrypt])
+        server.set_identity_tokens([ua.UserNameIdentityToken])
+        await server.set_application_uri(uri)
+        certificate, key = folder / "plc.der", folder / "plc.pem"
+        if not certificate.exists():
+            private = cert_gen.generate_private_key()
+            alternatives = [x509.UniformResourceIdentifier(uri), x509.DNSName("localhost")]
+            made = cert_gen.generate_self_signed_app_certificate(private, uri, {}, alternatives, [ExtendedKeyUsageOID.SERVER_AUTH], days=30)
+            key.write_bytes(cert_gen.dump_private_key_as_pem(private))
+            certificate.write_bytes(made.public_bytes(Encoding.DER))
+        await server.load_certificate(str(certificate))
+        await server.load_private_key(str(key))
 
     def stop(self) -> None:
         if self._loop is not None:
@@ -365,8 +396,9 @@ def config_text(broker: Broker, sources: str, *, edge: str = "EDGE-L1", buffer: 
 
 
 def machine_source(plc: Plc, metrics: str, device: str = "SAW-01", name: str = "PLC", more: str = "", device_more: str = "") -> str:
+    security = 'security = "none"' if plc.secure is None else 'trust = "first_use"\nuser = "edge"\npassword_file = "plc.password"'
     return (
-        f'[sources.{name}]\ntype = "opcua"\nurl = "{plc.url}"\nsecurity = "none"\npublishing_interval_s = 0.05\nsettle_s = 0.15\n{more}\n'
+        f'[sources.{name}]\ntype = "opcua"\nurl = "{plc.url}"\n{security}\npublishing_interval_s = 0.05\nsettle_s = 0.15\n{more}\n'
         f'[sources.{name}.devices.{device}]\nkind = "machine"\nnamespace = "{NAMESPACE}"\nnode_prefix = "{device}."\n{device_more}\n'
         f"[sources.{name}.devices.{device}.metrics]\n{metrics}\n"
     )
