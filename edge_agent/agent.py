@@ -27,6 +27,15 @@ QUICK_TRIES = 5  # a PLC that restarts is back soon: the first tries come quickl
 WATCH_S = 0.2
 
 
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancels until it is heard: asyncio.wait_for of Python 3.11, which drivers use, may swallow a cancellation."""
+    waiting = set(tasks)
+    while waiting:
+        for task in waiting:
+            task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=WATCH_S)
+
+
 class Agent:
     """Built by `app.build_agent`. `run` ends when `stop` was called; it raises when the worker failed."""
 
@@ -47,11 +56,10 @@ class Agent:
         try:
             while not self._stop.is_set() and self.worker.is_alive():
                 with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), WATCH_S)
+                    async with asyncio.timeout(WATCH_S):
+                        await self._stop.wait()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(tasks)
             self.worker.stop()
             await asyncio.to_thread(self.worker.join)
         if self.worker.failed is not None:

@@ -8,7 +8,6 @@ value stamped 00:15 is the energy from 00:00 to 00:15, and energy of [a,b) is to
 from __future__ import annotations
 
 import asyncio
-import csv
 import gzip
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,11 +47,8 @@ rated_power_w = 2000000
 def intervals() -> tuple[list[int], list[int]]:
     """Wh and varh (lagging) of every quarter of an hour, in order."""
     with gzip.open(DATA, "rt", encoding="utf-8") as file:
-        rows = list(csv.reader(line for line in file if not line.startswith("#")))
-    head = [name.lower() for name in rows[0]]
-    kwh = next(i for i, name in enumerate(head) if "usage" in name or "kwh" in name)
-    kvarh = next(i for i, name in enumerate(head) if "lag" in name and "kvarh" in name)
-    return [round(float(row[kwh]) * 1000) for row in rows[1:]], [round(float(row[kvarh]) * 1000) for row in rows[1:]]
+        rows = [line.split(",") for line in file if line.strip() and not line.startswith("#")]
+    return [round(float(row[0]) * 1000) for row in rows], [round(float(row[1]) * 1000) for row in rows]
 
 
 def running_total(values: list[int]) -> list[int]:

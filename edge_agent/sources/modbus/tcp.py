@@ -64,7 +64,8 @@ class ModbusTcp:
         if self._streams is not None:
             return
         try:
-            self._streams = await asyncio.wait_for(asyncio.open_connection(self._host, self._port), self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
+                self._streams = await asyncio.open_connection(self._host, self._port)
         except (TimeoutError, OSError) as error:
             words = str(error) or "time-out"
             raise SourceLost(
@@ -92,7 +93,8 @@ class ModbusTcp:
         message = _REQUESTS[request.table](address=request.address, count=request.count, dev_id=unit, transaction_id=self._transaction)
         writer.write(self._framer.buildFrame(message))
         try:
-            reply = await asyncio.wait_for(self._reply(reader, unit, message), self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
+                reply = await self._reply(reader, unit, message)
         except (TimeoutError, OSError, asyncio.IncompleteReadError) as error:
             await self.close()
             words = {asyncio.TimeoutError: "no answer in time", asyncio.IncompleteReadError: "the connection was closed"}.get(type(error), str(error))

@@ -113,7 +113,8 @@ class Connection:
     async def response(self, future: asyncio.Future[Any], timeout_s: float) -> decode.Response:
         """Waits for a publish response and decodes it. Raises SourceLost on silence, fault or a broken transport."""
         try:
-            data = await asyncio.wait_for(asyncio.shield(future), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                data = await future
         except TimeoutError as error:
             raise SourceLost(
                 f"The server has been silent for {timeout_s:.1f} s.", f"服务器 {timeout_s:.1f} 秒无应答。", "Connecting anew.", "正在重连。"
@@ -128,7 +129,8 @@ class Connection:
 
     async def close(self) -> None:
         with suppress(*_TRANSPORT_ERRORS, RuntimeError):
-            await asyncio.wait_for(self.client.disconnect(), 2.0)
+            async with asyncio.timeout(2.0):
+                await self.client.disconnect()
         self.client.disconnect_socket()
 
 

@@ -133,7 +133,8 @@ class _PublishLoop:
                 if not self._requests:
                     self._stored.clear()
                     with suppress(asyncio.TimeoutError):
-                        await asyncio.wait_for(self._stored.wait(), 0.05)
+                        async with asyncio.timeout(0.05):
+                            await self._stored.wait()
                     continue
                 response = await self._connection.response(self._requests[0], self._silence_s)
                 self._requests.popleft()
