@@ -7,7 +7,7 @@ import { homeOf } from './shell/home'
 import { loadPlant, plant } from './plant'
 
 const routes: RouteRecordRaw[] = [
-  { path: '/', name: 'home', redirect: () => homeOf(me.value) },
+  { path: '/', name: 'home', component: () => import('./pages/MissingPage.vue') }, // the guard below sends each role to its own page
   { path: '/signin', name: 'signin', component: () => import('./pages/SignIn.vue'), meta: { open: true, bare: true } },
   { path: '/setup', name: 'setup', component: () => import('./pages/SetUp.vue'), meta: { open: true, bare: true } },
   { path: '/yesterday', name: 'yesterday', component: () => import('./pages/yesterday/YesterdayPage.vue') },
@@ -43,6 +43,7 @@ async function needsSetUp(): Promise<boolean> {
 }
 
 router.beforeEach(async (to) => {
+  if (to.name === 'signin' && (await needsSetUp())) return { name: 'setup' }
   if (to.meta['open']) return true
   if (!me.value && !asked) {
     asked = true
