@@ -11,7 +11,7 @@ export const plantVersion = ref(0)
 
 export async function loadPlant(): Promise<void> {
   const found = await get<Plant>('/plant')
-  zone.value = found.site.zone
+  if (found.site) zone.value = found.site.zone
   plant.value = found
   plantVersion.value++
 }
@@ -79,7 +79,7 @@ export function shiftsOfDay(day: string): Promise<ShiftWindow[]> {
 
 /** The production day that `ms` lies in: the calendar date of the plant, minus one before the day's start. */
 export function productionDay(ms: number): string {
-  const [hours = 0, minutes = 0] = (plant.value?.site.production_day_start ?? '00:00').split(':').map(Number)
+  const [hours = 0, minutes = 0] = (plant.value?.site?.production_day_start ?? '00:00').split(':').map(Number)
   const shifted = ms - (hours * 60 + minutes) * 60_000
   return new Intl.DateTimeFormat('en-CA', { timeZone: zone.value, year: 'numeric', month: '2-digit', day: '2-digit' }).format(shifted)
 }

@@ -53,7 +53,13 @@ router.beforeEach(async (to) => {
     if (await needsSetUp()) return { name: 'setup' }
     return { name: 'signin', query: to.path === '/' ? {} : { next: to.fullPath } }
   }
-  if (!plant.value) await loadPlant()
+  if (!plant.value) {
+    try {
+      await loadPlant()
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error // the server went away just now: the page itself says so and tries again
+    }
+  }
   return to.name === 'home' ? homeOf(me.value) : true
 })
 

@@ -72,5 +72,6 @@ export const t = words({
   open: ['打开', 'Open'],
   machineDay: ['设备日', 'Machine day'],
   runningSince: ['进行中', 'still running'],
-  restart: ['重新开始', 'Start again'],
+  noPlant: ['还没有工厂模型', 'There is no plant model yet'],
+  noPlantNext: ['产线、设备、班次和原因在工厂模型中定义。请按手册“建立工厂模型”导入后刷新本页。人员与系统状态现在就可使用。', 'Lines, machines, shifts and reasons are defined in the plant model. Import one as the manual’s “Plant model” chapter says, then reload this page. People and System work already.'],
 })

@@ -75,7 +75,8 @@ export interface Shift extends Named {
   breaks: { start: string; end: string }[]
 }
 export interface Plant {
-  site: Named & { zone: string; production_day_start: string; currency: string }
+  /** null before the first model is saved. */
+  site: (Named & { zone: string; production_day_start: string; currency: string }) | null
   lines: Line[]
   machines: Machine[]
   stations: (Named & { machines: string[] })[]
