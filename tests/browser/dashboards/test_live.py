@@ -18,7 +18,7 @@ Desk = tuple[BrowserContext, Watch]
 # Every text of the wall's picture: [text, font size in px, whether it is one of the big figures].
 FONTS = """() => [...document.querySelectorAll('.picture *')]
     .filter(one => [...one.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()))
-    .map(one => [one.textContent.trim(), parseFloat(getComputedStyle(one).fontSize), one.closest('.big, strong') !== null && !one.closest('footer')])"""
+    .map(one => [one.textContent.trim(), parseFloat(getComputedStyle(one).fontSize), !!one.closest('.big, strong') && !one.closest('footer')])"""
 
 
 def test_a_new_system_gets_its_first_administrator(browser: Browser, template: Path, tmp_path: Path) -> None:
