@@ -141,7 +141,9 @@ async def list_roles(actor: Actor = allow("read")) -> dict[str, tuple[str, ...]]
 
 
 @router.get("/people", operation_id="list_people")
-def list_people(kit: KitDep, limit: LimitQuery = 200, cursor: CursorQuery = None, actor: Actor = allow("people.edit")) -> Page[PersonView]:
+def list_people(
+    kit: KitDep, limit: LimitQuery = 200, cursor: CursorQuery = None, actor: Actor = allow("people.edit", everywhere=True)
+) -> Page[PersonView]:
     mark = decode_cursor(cursor, 1)
     with kit.db.read() as session:
         rows = repository.people(session, after=str(mark[0]) if mark else None, limit=limit + 1)
@@ -156,7 +158,7 @@ def list_on_shift(identity: IdentityDep, station: Annotated[str | None, Query(ma
 
 
 @router.get("/people/{code}", operation_id="get_person")
-def get_person(kit: KitDep, code: str, actor: Actor = allow("people.edit")) -> PersonView:
+def get_person(kit: KitDep, code: str, actor: Actor = allow("people.edit", everywhere=True)) -> PersonView:
     with kit.db.read() as session:
         row = repository.person(session, code)
         if row is None:
@@ -165,14 +167,16 @@ def get_person(kit: KitDep, code: str, actor: Actor = allow("people.edit")) -> P
 
 
 @router.post("/people", operation_id="add_person")
-async def add_person(kit: KitDep, identity: IdentityDep, command: AddPerson, actor: Actor = allow("people.edit")) -> PersonView:
+async def add_person(kit: KitDep, identity: IdentityDep, command: AddPerson, actor: Actor = allow("people.edit", everywhere=True)) -> PersonView:
     columns = await asyncio.to_thread(service.hashed, identity.hasher, command, command.user)
     answer = await kit.acts.run(partial(service.add_person, identity=identity, columns=columns), actor, command)
     return PersonView.model_validate(answer.body)
 
 
 @router.patch("/people/{code}", operation_id="change_person")
-async def change_person(kit: KitDep, identity: IdentityDep, code: str, command: ChangePerson, actor: Actor = allow("people.edit")) -> PersonView:
+async def change_person(
+    kit: KitDep, identity: IdentityDep, code: str, command: ChangePerson, actor: Actor = allow("people.edit", everywhere=True)
+) -> PersonView:
     """What is left out stays; an empty string takes a badge, PIN or password away. Changed rights hold at once."""
     command = command.model_copy(update={"code": code})
 
@@ -188,7 +192,7 @@ async def change_person(kit: KitDep, identity: IdentityDep, code: str, command: 
 
 # --- devices and API tokens -------------------------------------------------------------------------------------------------------------
 @router.post("/devices/enrolment", operation_id="begin_enrolment")
-def begin_enrolment(request: Request, identity: IdentityDep, body: EnrolmentIn, actor: Actor = allow("admin")) -> EnrolmentOut:
+def begin_enrolment(request: Request, identity: IdentityDep, body: EnrolmentIn, actor: Actor = allow("admin", everywhere=True)) -> EnrolmentOut:
     """A one-time code (ten minutes) that a tablet scans to become this plant's."""
     return access.begin_enrolment(identity, actor, body, base_url=str(request.base_url).rstrip("/"))
 
@@ -199,26 +203,26 @@ def enrol_device(request: Request, identity: IdentityDep, body: EnrolIn) -> Enro
 
 
 @router.get("/devices", operation_id="list_devices")
-def list_devices(identity: IdentityDep, actor: Actor = allow("admin")) -> list[DeviceView]:
+def list_devices(identity: IdentityDep, actor: Actor = allow("admin", everywhere=True)) -> list[DeviceView]:
     return access.devices(identity)
 
 
 @router.delete("/devices/{code}", operation_id="revoke_device", status_code=204)
-def revoke_device(identity: IdentityDep, code: str, actor: Actor = allow("admin")) -> None:
+def revoke_device(identity: IdentityDep, code: str, actor: Actor = allow("admin", everywhere=True)) -> None:
     """A lost tablet: its token and its sessions end at once."""
     access.revoke_device(identity, actor, code)
 
 
 @router.get("/api-tokens", operation_id="list_api_tokens")
-def list_api_tokens(identity: IdentityDep, actor: Actor = allow("admin")) -> list[ApiTokenView]:
+def list_api_tokens(identity: IdentityDep, actor: Actor = allow("admin", everywhere=True)) -> list[ApiTokenView]:
     return access.api_tokens(identity)
 
 
 @router.post("/api-tokens", operation_id="make_api_token")
-def make_api_token(identity: IdentityDep, body: ApiTokenIn, actor: Actor = allow("admin")) -> ApiTokenMade:
+def make_api_token(identity: IdentityDep, body: ApiTokenIn, actor: Actor = allow("admin", everywhere=True)) -> ApiTokenMade:
     return access.make_api_token(identity, actor, body)
 
 
 @router.delete("/api-tokens/{code}", operation_id="revoke_api_token", status_code=204)
-def revoke_api_token(identity: IdentityDep, code: str, actor: Actor = allow("admin")) -> None:
+def revoke_api_token(identity: IdentityDep, code: str, actor: Actor = allow("admin", everywhere=True)) -> None:
     access.revoke_api_token(identity, actor, code)

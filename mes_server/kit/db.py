@@ -56,16 +56,20 @@ class Database:
         else:
             self.url = self.url.set(drivername="postgresql+psycopg")
             self.writer = sa.create_engine(self.url, pool_size=2, max_overflow=2, pool_pre_ping=True)
-            self.reader = sa.create_engine(self.url, pool_size=readers_max, max_overflow=0, pool_pre_ping=True, isolation_level="REPEATABLE READ")
+            self.reader = sa.create_engine(
+                self.url,
+                pool_size=readers_max,
+                max_overflow=0,
+                pool_pre_ping=True,
+                isolation_level="REPEATABLE READ",
+                execution_options={"postgresql_readonly": True},
+            )
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session over one consistent snapshot; it is rolled back at the end and refuses to write."""
-        with self.reader.connect() as connection:
-            if not self.is_sqlite:
-                connection.execute(sa.text("SET TRANSACTION READ ONLY"))
-            with Session(bind=connection, expire_on_commit=False, autoflush=False) as session:
-                yield session
+        with self.reader.connect() as connection, Session(bind=connection, expire_on_commit=False, autoflush=False) as session:
+            yield session
 
     def ping(self) -> None:
         """Raises StorageFailed if the store cannot be read."""

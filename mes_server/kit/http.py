@@ -61,13 +61,16 @@ async def kit_of(request: Request) -> Kit:  # async: a sync dependency would go 
 KitDep = Annotated[Kit, Depends(kit_of)]
 
 
-def allow(right: str) -> Any:
-    """A route's dependency: the actor, who holds `right` somewhere. `tests` walk every route and fail on one without it."""
+def allow(right: str, *, everywhere: bool = False) -> Any:
+    """A route's dependency: the actor, who holds `right` somewhere (or, for what concerns the whole plant, everywhere).
+
+    tests/mes_server/identity/test_routes_walk.py walks every route and fails on one without it.
+    """
 
     async def guard(request: Request) -> Actor:
         authenticate: Authenticate = request.app.state.authenticate
         actor = await authenticate(request)
-        if not actor.may_somewhere(right):
+        if not (actor.may(right) if everywhere else actor.may_somewhere(right)):
             raise Forbidden(right=right)
         return actor
 

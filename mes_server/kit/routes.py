@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -12,9 +13,11 @@ from pydantic import BaseModel
 from edge_agent.contract.clock import iso
 from mes_server.kit import journal
 from mes_server.kit.actor import Actor
-from mes_server.kit.http import OPEN, CursorQuery, KitDep, LimitQuery, Page, allow
+from mes_server.kit.errors import NotSignedIn
+from mes_server.kit.http import OPEN, Authenticate, CursorQuery, KitDep, LimitQuery, Page, allow
 
 router = APIRouter(tags=["server"])
+ASK_AGAIN_S = 5.0
 
 
 class ClockView(BaseModel):
@@ -46,8 +49,25 @@ async def listen_live(
 ) -> StreamingResponse:
     """Server-sent events: `hello`, a `beat` each 10 s, then one event per change of a topic. `Last-Event-ID` resumes."""
     last = request.headers.get("last-event-id", "")
-    stream: AsyncIterator[str] = kit.live.listen(frozenset(topics.split(",")), last_id=int(last) if last.isdigit() else None)
-    return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    stream = kit.live.listen(frozenset(topics.split(",")), last_id=int(last) if last.isdigit() else None)
+    return StreamingResponse(
+        _while_signed_in(request, stream), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )
+
+
+async def _while_signed_in(request: Request, stream: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Ends the stream when the session does: asked again with what goes out, at most every few seconds."""
+    authenticate: Authenticate = request.app.state.authenticate
+    asked = time.monotonic()
+    async for text in stream:
+        if time.monotonic() - asked > ASK_AGAIN_S:
+            asked = time.monotonic()
+            try:
+                await authenticate(request)
+            except NotSignedIn:
+                yield "event: signed-out\ndata: {}\n\n"
+                return
+        yield text
 
 
 @router.get("/journal", operation_id="list_journal")
@@ -66,7 +86,7 @@ def list_journal(
 
 
 @router.get("/journal/verify", operation_id="verify_journal")
-def verify_journal(kit: KitDep, actor: Actor = allow("admin")) -> VerdictView:
+def verify_journal(kit: KitDep, actor: Actor = allow("admin", everywhere=True)) -> VerdictView:
     """Walks the whole chain (≤ 60 s a million records)."""
     with kit.db.read() as session:
         found = journal.verify(session)

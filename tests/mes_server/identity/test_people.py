@@ -112,6 +112,13 @@ def test_only_an_administrator_makes_one(server: RunningServer) -> None:
     assert clerk.patch("/people/P-boss", json=server.envelope(password="another long one")).json()["code"] == "forbidden"
 
 
+def test_a_right_in_one_area_is_not_the_whole_plant(server: RunningServer) -> None:
+    local = server.client("admin@L1", "people.edit@L1", "model.edit@L1")
+    for path in ("/people", "/devices", "/api-tokens", "/journal/verify"):
+        assert local.get(path).status_code == 403, path
+    assert local.put("/plant", json={}).status_code == 403
+
+
 def test_list_pages(server: RunningServer) -> None:
     for number in range(5):
         add(server, f"P-{number}", "operator")

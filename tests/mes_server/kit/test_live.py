@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 import httpx
+import pytest
 
+from mes_server.kit import routes
 from mes_server.kit.live import Live
 from tests.support.plant_model import SMALL_PLANT
 from tests.support.server import RunningServer
@@ -48,6 +50,17 @@ def test_the_stream_ends_with_the_server(make_server: Callable[..., RunningServe
         next(heard)
         server.kit.live.close()
         assert list(heard) == []
+
+
+def test_the_stream_ends_with_the_session(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "ASK_AGAIN_S", 0.0)
+    client = server.client("read")
+    with client.stream("GET", "/live", params={"topics": "plant"}) as stream:
+        heard = events(stream)
+        next(heard)
+        server.sign_in.actors.clear()
+        server.kit.live.publish("plant", {"secret": 1})
+        assert [one["event"] for one in heard] == ["signed-out"]
 
 
 def test_a_heartbeat_proves_the_line() -> None:
