@@ -22,17 +22,18 @@ class Many:
     workers: list[service.OnMachine]
     parts: dict[Span, list[rules.Parts]]
     times: dict[tuple[str, Span], windows.Times]
+    finished: dict[Span, int]  # good pieces of last operations on these machines
 
 
 def measure(session: Session, machines: Sequence[Machine], spans: Sequence[Span], now_ms: int) -> Many:
     """`spans` ascending and disjoint."""
     times = windows.times(session, machines, spans, now_ms)
     runs = service.runs(session, machines, spans[0][0], spans[-1][1]) if spans else {}
-    parts = {}
+    parts, finished = {}, {}
     for span in spans:
-        made = service.counts(session, machines, *span)
+        made, finished[span] = service.counts(session, machines, *span)
         parts[span] = [rules.with_pieces(times[machine.code, span].parts, made[machine.code]) for machine in machines]
-    return Many([service.OnMachine(machine, runs.get(machine.code, [])) for machine in machines], parts, times)
+    return Many([service.OnMachine(machine, runs.get(machine.code, [])) for machine in machines], parts, times, finished)
 
 
 def shifts(session: Session, scope: str, from_day: date, to_day: date, now_ms: int) -> list[ShiftRecord]:

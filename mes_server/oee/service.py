@@ -142,13 +142,13 @@ def _classed(machine: Machine, history: History, runs: Sequence[Run], classes: M
 
 
 # --- measuring ----------------------------------------------------------------------------------------------------------------------
-def counts(session: Session, machines: Sequence[Machine], from_ms: int, to_ms: int) -> dict[str, list[rules.Count]]:
-    """Pieces per machine and operation, by their time stamp in [from_ms, to_ms)."""
+def counts(session: Session, machines: Sequence[Machine], from_ms: int, to_ms: int) -> tuple[dict[str, list[rules.Count]], int]:
+    """Pieces per machine and operation, by their time stamp in [from_ms, to_ms); and the good ones of last operations."""
     out: dict[str, list[rules.Count]] = {machine.code: [] for machine in machines}
     found = work_orders.counts(session, [machine.code for machine in machines], from_ms, to_ms)
     for one in sorted(found, key=lambda row: (row.machine, row.operation or "")):
         out[one.machine].append(rules.Count(one.good, one.scrap, one.cycle_s, one.rework))
-    return out
+    return out, sum(one.good for one in found if one.last)
 
 
 def measure(
@@ -156,7 +156,7 @@ def measure(
 ) -> list[rules.Parts]:
     """Each machine's parts over one window inside the prepared range."""
     planned = plant.model(session).calendar.planned_intervals(*window)
-    made = made if made is not None else counts(session, [one.machine for one in prepared], *window)
+    made = made if made is not None else counts(session, [one.machine for one in prepared], *window)[0]
     return [rules.measure(one.time, window, planned, now_ms, made[one.machine.code]) for one in prepared]
 
 

@@ -7,7 +7,7 @@ from datetime import date
 
 from sqlalchemy.orm import Session
 
-from mes_server.energy import balance, rules
+from mes_server.energy import rules
 from mes_server.energy import service as energy
 from mes_server.kit.http import Kit
 from mes_server.oee.series import Many
@@ -44,7 +44,7 @@ def energy_block(
         coverage = min((one.known_ms for one in used), default=0) / elapsed if elapsed > 0 and used else None
         solid = coverage is not None and (coverage >= COVERAGE_MIN or day == days[-1])
         total = _whole([one.total for one in used]) if solid else None
-        good = balance.good_pieces(session, *window)
+        good = many.finished[window]
         spent.append(total)
         per_good.append(total / good if total is not None and good > 0 else None)
         wasted.append(_idle(model, series, idle) if solid else None)
