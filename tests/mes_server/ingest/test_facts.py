@@ -82,6 +82,18 @@ def test_two_buffers_of_one_edge_never_count_a_piece_twice() -> None:
         assert counted <= last - first and last - first - counted <= 2, "the first total is a baseline, everything after is counted once"
 
 
+def test_an_old_disk_that_comes_back_brings_nothing_that_was_counted_meanwhile() -> None:
+    _, facts = run(
+        (A, good(100, 0, raw=7100)),
+        (B, good(7108, 5_000, raw=7108)),
+        (A, good(105, 3_000, raw=7105)),
+        (A, good(108, 5_000, raw=7108)),
+        (A, good(112, 9_000, raw=7112)),
+        (A, good(113, 9_500, raw=7113)),
+    )
+    assert [(count.at_ms - T, count.good) for count in facts.counts] == [(5_000, 8), (9_000, 4), (9_500, 1)]
+
+
 def test_energy_continues_over_a_new_buffer() -> None:
     _, facts = run(
         (A, [("energy_import_wh", T, 500.0)]),
