@@ -54,6 +54,7 @@ class Intake:
         self._queue: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._inside = 0
+        self.closed = False  # the buffer holds nothing but facts and is at its bound: reading stops
 
     def put(self, event: SourceEvent | LinkEvent | object) -> None:
         if isinstance(event, Batch):
@@ -67,7 +68,7 @@ class Intake:
 
     @property
     def full(self) -> bool:
-        return self._inside > INTAKE_VALUES_MAX
+        return self.closed or self._inside > INTAKE_VALUES_MAX
 
     def get(self, timeout_s: float) -> object | None:
         try:
@@ -156,6 +157,7 @@ class Worker(threading.Thread):
             self._beat(now_s)
             self._uncommitted += self.pipeline.drain()
         stored = self._commit(now_s)
+        self._bound(now_s)
         self._send(stored, time.monotonic())
         return go_on
 
@@ -237,7 +239,6 @@ class Worker(threading.Thread):
             self.counts["values"] += len(record.columns)
             self.node.values.put(record.columns)
         self._acknowledge()
-        self._bound(now_s)
         return stored
 
     def _acknowledge(self) -> None:
@@ -254,13 +255,30 @@ class Worker(threading.Thread):
         if now_s - self._full_checked_s > 1.0:
             self._full_checked_s = now_s
             self.buffer_full = not self.buffer.make_room()
+            self.intake.closed = self.buffer_full
 
     # --- sending -------------------------------------------------------------------------------------------------------------
     def _note_answers(self, now_s: float) -> None:
-        for epoch, n in self.node.answers:
-            if epoch == self.buffer.epoch and self.delivery.answer(n, now_s):
+        answers, self.node.answers = self.node.answers, []
+        for epoch, n in answers:
+            if epoch != self.buffer.epoch:
+                continue
+            if n > self.buffer.last_n:
+                self._set_back(n, now_s)
+            elif self.delivery.answer(n, now_s):
                 self._answered_n = self.delivery.answered_n
-        self.node.answers.clear()
+
+    def _set_back(self, n: int, now_s: float) -> None:
+        """The server holds records that this file does not know: it is an older copy, and its next numbers would be taken for repeats."""
+        for health in self.healths.values():
+            health.notes["buffer"] = (
+                f"the server holds record {n}, this buffer only {self.buffer.last_n}: it was set back to an older copy. A new epoch was begun.",
+                f"服务器已有记录 {n},而本缓冲只到 {self.buffer.last_n}:缓冲被恢复为旧副本,已开始新纪元。",
+            )
+        self.buffer.begin_epoch()
+        self._answered_n = 0
+        self.delivery.begin(self.buffer.last_n, now_s)
+        self.node.be_reborn()
 
     def _send(self, stored: list[Stored], now_s: float) -> None:
         node, delivery = self.node, self.delivery

@@ -186,6 +186,21 @@ class Buffer:
         self.answered_n = answered
         return stored
 
+    def begin_epoch(self) -> None:
+        """Gives what waits a new epoch and the numbers 1, 2, 3, …: this file was set back to an older copy, its next numbers were used before."""
+        self._db.execute("begin immediate")
+        first = self._db.execute("select min(n) from record where n > ?", (self.answered_n,)).fetchone()[0]
+        self._db.execute("delete from record where n <= ?", (self.answered_n,))
+        if first is not None:
+            self._db.execute("update record set n = -(n - ? + 1)", (first,))  # by way of negative numbers: n is the primary key
+            self._db.execute("update record set n = -n")
+        self.epoch = secrets.token_hex(8)
+        self.last_n = int(self._value("select coalesce(max(n), 0) from record"))
+        self.answered_n = self._thinned_to = 0
+        for key, value in (("epoch", self.epoch), ("last_n", self.last_n), ("answered_n", 0), ("thinned_to", 0)):
+            self._set_meta(key, value)
+        self._db.execute("commit")
+
     # --- reading back --------------------------------------------------------------------------------------------------------
     def read(self, after_n: int, limit: int) -> Iterator[Stored]:
         """Records after `after_n` in order. A damaged one comes as empty columns (its number must not be missing)."""

@@ -26,6 +26,11 @@ class Delivery:
         self._beside_bytes = 0
         self._progress_s = 0.0
 
+    def begin(self, last_n: int, now_s: float) -> None:
+        """A new epoch: nothing of it is answered."""
+        self.answered_n, self.last_n = 0, last_n
+        self._rewind(now_s)
+
     def session(self, now_s: float) -> None:
         """A new session was born: everything unanswered is backlog."""
         self._rewind(now_s)

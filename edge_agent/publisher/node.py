@@ -161,6 +161,10 @@ class EdgeNode:
         self._link.close()
         self.phase = Phase.DOWN
 
+    def be_reborn(self) -> None:
+        """The next tick says everything anew."""
+        self._rebirth = True
+
     # --- speaking ------------------------------------------------------------------------------------------------------------
     def _next_seq(self) -> int:
         self._seq = (self._seq + 1) % 256

@@ -147,3 +147,39 @@ def test_a_buffer_at_its_bound_keeps_every_total(tmp_path: Path, meter: Meter) -
                 total(host, 140)
                 seen = [fact.value for fact in host.facts("M-1", "energy_import_wh")]
                 assert seen == sorted(seen) and host.errors == []
+
+
+def test_a_buffer_set_back_to_an_older_copy_does_not_hide_new_records(tmp_path: Path, meter: Meter) -> None:
+    with mosquitto(tmp_path) as broker, Host(broker) as host:
+        config = write(tmp_path, broker, meter)
+        with running(config):
+            total(host, 100)
+        (tmp_path / "old").write_bytes((tmp_path / "edge.buffer").read_bytes())
+        with running(config):
+            put(meter, 104)
+            total(host, 104)
+            for value in (105, 106, 107):
+                put(meter, value)
+                total(host, value)
+        (tmp_path / "old").replace(tmp_path / "edge.buffer")
+        with running(config):
+            put(meter, 109)
+            total(host, 109)
+        assert len(host.booked) == 2, "a new epoch was begun"
+
+
+def test_only_facts_left_stops_reading_and_says_so(tmp_path: Path, meter: Meter) -> None:
+    with mosquitto(tmp_path) as broker:
+        config = write(tmp_path, broker, meter)
+        with running(config) as agent:
+            eventually(lambda: agent.worker.buffer.last_n > 0, 10)
+            agent.worker.buffer.max_bytes = 1
+            eventually(lambda: agent.worker.buffer_full, 10)
+            stopped_at = eventually(lambda: agent.worker.buffer.last_n, 5)
+            time.sleep(6.0)
+            assert agent.worker.buffer.last_n <= stopped_at + 2
+            agent.worker.buffer.max_bytes = 10**9
+            put(meter, 150)
+            with Host(broker) as host:
+                total(host, 150)
+                assert '"buffer_full"' in str(host.last("M-1", "gap"))

@@ -24,6 +24,7 @@ from edge_agent.sources.modbus.plan import Field, Request, plan
 from edge_agent.sources.source import Browsed, ReadResult, Sink
 
 BUSY_PAUSE_S = 0.1
+MISSED_POLLS, MISSED_S = 3, 5.0  # polls missed for longer than both are a gap: the totals carry over, the course between is not known
 
 
 @dataclass(slots=True)
@@ -42,6 +43,7 @@ class _Meter:
     unit: int
     polls: list[_Poll] = field(default_factory=list)
     alive: bool = False
+    last_ms: int = 0
     skip_until_s: float = 0.0
     was_lost: bool = False
 
@@ -62,6 +64,7 @@ class ModbusSource:
         self._kinds: dict[int, int] = {}
         self._words: dict[int, str] = {}
         self._meters = [self._meter(device_id, index, devices[device_id], tags) for device_id, index in indices.items()]
+        self._waited = False  # before this round, for room in the buffer
         self._connection = tcp.ModbusTcp(config.host, config.port, config.timeout_s, config.pause_after_connect_s)
 
     def _meter(self, device_id: str, index: int, device: DeviceSource, tags: Mapping[tuple[str, str], Tag]) -> _Meter:
@@ -125,6 +128,7 @@ class ModbusSource:
                 if wait_ms > 0:
                     await self.clock.sleep(wait_ms / 1000.0)
                     continue
+                self._waited = sink.full
                 await sink.room()
                 await self._round(sink)
                 if config.close_after_poll:
@@ -175,6 +179,13 @@ class ModbusSource:
         meter.alive, meter.was_lost = False, True
 
     def _answered(self, meter: _Meter, sink: Sink, rows: list[tuple[int, int, int, Value]], tick_ms: int) -> None:
+        missed_ms = tick_ms - meter.last_ms
+        longest_ms = max(MISSED_POLLS * max(poll.period_ms for poll in meter.polls), MISSED_S * 1000.0 * self.clock.speed)
+        if meter.alive and missed_ms > longest_ms:
+            cause, why = (GapCause.BUFFER_FULL, "the buffer was full") if self._waited else (GapCause.EDGE_DOWN, "polls were missed")
+            sink.put(Lost((meter.index,), cause, why))
+            meter.alive = False
+        meter.last_ms = tick_ms
         if not meter.alive:
             meter.alive, meter.was_lost = True, False
             self.health.notes.pop(meter.id, None)

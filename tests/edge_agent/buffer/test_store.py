@@ -168,3 +168,18 @@ def test_a_damaged_record_keeps_its_number(tmp_path: Path) -> None:
 def test_null_kinds_are_kept() -> None:
     back = blob.unpack(blob.pack(Columns.of([(1, 5, DOUBLE, None)])))
     assert back.rows() == [(1, 5, DOUBLE | NULL, None)]
+
+
+def test_a_file_set_back_begins_a_new_epoch_with_what_waits(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path)
+    epoch = buffer.epoch
+    buffer.commit([("A", columns(float(k))) for k in range(5)])
+    buffer.commit([], answered_n=2)
+    buffer.begin_epoch()
+    assert buffer.epoch != epoch
+    assert [(s.n, s.columns.rows()[0][3]) for s in buffer.read(0, 10)] == [(1, 2.0), (2, 3.0), (3, 4.0)]
+    assert [s.n for s in buffer.commit([("A", columns(5.0))])] == [4]
+    buffer.close()
+    again = open_buffer(tmp_path)
+    assert (again.last_n, again.answered_n, again.waiting) == (4, 0, 4)
+    again.close()
