@@ -5,6 +5,8 @@ Called whenever something may have changed it, so that no arrival order of acts 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy.orm import Session
 
 from mes_server.work_orders import repository, rules
@@ -29,7 +31,7 @@ def refresh_order(session: Session, order_id: int) -> str:
     return status
 
 
-def _refresh_readiness(session: Session, order_status: str, operations: list[repository.Row]) -> None:
+def _refresh_readiness(session: Session, order_status: str, operations: Sequence[repository.Row]) -> None:
     """An operation that nobody has touched is ready when pieces can come to it: it is the first, or the one before has begun or made some."""
     previous: repository.Row | None = None
     for operation in operations:
