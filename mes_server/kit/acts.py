@@ -27,7 +27,7 @@ from mes_server.kit import journal
 from mes_server.kit.actor import Actor
 from mes_server.kit.command import Command, ms_of
 from mes_server.kit.db import Database
-from mes_server.kit.errors import MesError, Overloaded, SameIdOtherBody, StorageFailed
+from mes_server.kit.errors import MesError, NotStorable, Overloaded, SameIdOtherBody, StorageFailed
 from mes_server.kit.hot import driver_execute
 from mes_server.kit.live import Live
 from mes_server.kit.metrics import Metrics
@@ -258,6 +258,8 @@ def _one(connection: sa.Connection, session: Session, job: _Job, now_ms: int) ->
             failed = StorageFailed()
             failed.__cause__ = error
             return None, [], failed
+        if isinstance(error, sa.exc.DataError):
+            return None, [], NotStorable()
         if not isinstance(error, MesError):
             log.error("an act failed unexpectedly", exc_info=error)
         return None, [], error

@@ -131,3 +131,13 @@ class StorageFailed(MesError):
     zh = "服务器无法写入数据库。"
     next_en = "Nothing was booked; it is sent again by itself. Tell your administrator if this lasts."
     next_zh = "没有记录任何内容，稍后自动重发。若持续出现请联系管理员。"
+
+
+class NotStorable(Refused):
+    """A text or number that no column takes: control characters, a number beyond all bounds."""
+
+    code = "not_storable"
+    en = "The entry holds signs or numbers that cannot be kept."
+    zh = "内容含有无法保存的字符或数字。"
+    next_en = "Scan or enter it again."
+    next_zh = "请重新扫描或录入。"

@@ -20,7 +20,7 @@ from edge_agent.contract.clock import Clock
 from mes_server.kit.actor import Actor
 from mes_server.kit.acts import Acts
 from mes_server.kit.db import Database
-from mes_server.kit.errors import Forbidden, Lang, MesError, Refused, StorageFailed
+from mes_server.kit.errors import Forbidden, Lang, MesError, NotStorable, Refused, StorageFailed
 from mes_server.kit.live import Live
 from mes_server.kit.paging import CursorQuery, LimitQuery, Page, decode_cursor, encode_cursor
 
@@ -132,6 +132,11 @@ class Internal(MesError):
     next_zh = "本次请求未记录任何内容。请重试；若再次出现请联系管理员。"
 
 
+def writable(text: str) -> str:
+    """Half characters (lone surrogates) become question marks, so that the answer itself can be written."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def install_problem_handlers(app: FastAPI) -> None:
     """One place that turns errors into application/problem+json. Nothing internal leaks."""
 
@@ -147,7 +152,11 @@ def install_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _malformed(request: Request, error: RequestValidationError) -> JSONResponse:
         fields = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()[:20])
-        return answer(request, BadRequestBody(fields=fields))
+        return answer(request, BadRequestBody(fields=writable(fields)))
+
+    @app.exception_handler(sa.exc.DataError)
+    async def _not_storable(request: Request, error: sa.exc.DataError) -> JSONResponse:
+        return answer(request, NotStorable())  # a sign no text column takes (NUL), a number beyond its column
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:

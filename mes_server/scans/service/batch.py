@@ -15,7 +15,7 @@ from edge_agent.contract.clock import parse_iso_ms
 from mes_server.kit.actor import Actor
 from mes_server.kit.acts import Answer, Command, ms_of
 from mes_server.kit.errors import MesError
-from mes_server.kit.http import Kit
+from mes_server.kit.http import Kit, writable
 from mes_server.kit.ids import derived_id
 from mes_server.scans import repository
 from mes_server.scans.errors import ActMalformed
@@ -47,7 +47,8 @@ async def run_batch(kit: Kit, actor: Actor, batch: ActsBatch, badge_holder: Badg
 
 
 async def _run_one(kit: Kit, actor: Actor, raw: dict[str, Any], badge_holder: BadgeHolder) -> BatchResult:
-    event_id = raw.get("event_id") if isinstance(raw.get("event_id"), str) else None
+    given = raw.get("event_id")
+    event_id = writable(given) if isinstance(given, str) else None
     try:
         act = parse(raw)
         answer = await run_act(kit, actor, act, badge_holder)
@@ -63,7 +64,7 @@ def parse(raw: dict[str, Any]) -> Command:
         return ADAPTER.validate_python(raw)
     except ValidationError as error:
         fields = "; ".join(f"{'.'.join(str(part) for part in one['loc'][1:]) or 'act'}: {one['msg']}" for one in error.errors()[:10])
-        raise ActMalformed(fields=fields) from None
+        raise ActMalformed(fields=writable(fields)) from None
 
 
 def words(error: MesError) -> dict[str, Any]:
@@ -106,12 +107,12 @@ def _row(raw: dict[str, Any], result: BatchResult, actor: Actor, now_ms: int) ->
     text = json.dumps(raw, sort_keys=True, ensure_ascii=True, default=str)
     event_id = (
         result.event_id
-        if result.event_id is not None and len(result.event_id) == 36
+        if result.event_id is not None and len(result.event_id) == 36 and "\x00" not in result.event_id
         else str(derived_id("act", hashlib.sha256(text.encode()).hexdigest()))
     )
     return {
         "event_id": event_id,
-        "type": str(raw.get("type", ""))[:60],
+        "type": writable(str(raw.get("type", "")))[:60].replace("\x00", "\ufffd"),
         "person": actor.person,
         "device": actor.device,
         "occurred_ms": _occurred(raw, now_ms),

@@ -65,9 +65,8 @@ def _datamatrix(canvas: Canvas, elements: Sequence[gs1.Element], x: float, y: fl
         gs1.check_value(element.ai, element.value)
     text = "".join(f"({element.ai}){element.value}" for element in elements)
     barcode = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.DataMatrix, gs1=True)
-    image: Any = barcode.to_image(scale=1, add_quiet_zones=False)
-    rows, columns = image.shape[0], image.shape[1]
-    _modules(canvas, [[int(image[row, column]) == 0 for column in range(columns)] for row in range(rows)], x, y, side, quiet=2)
+    image = memoryview(barcode.to_image(scale=1, add_quiet_zones=False)).tolist()
+    _modules(canvas, [[value == 0 for value in row] for row in image], x, y, side, quiet=2)
 
 
 def _modules(canvas: Canvas, dark: list[list[bool]], x: float, y: float, side: float, quiet: int) -> None:

@@ -21,6 +21,8 @@ CODE_MAX = 400
 
 def resolve(session: Session, scanned: str, now_ms: int) -> ScanView:
     """Never raises: what is not known is kind "unknown", a torn own or GS1 code "misread"."""
+    if any(sign < " " and sign != gs1.FNC1 for sign in scanned.strip()):
+        return _misread(scanned, "control characters")
     text = _bare(scanned)
     if codes.looks_own(text):
         own = codes.parse(text)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mes_server.scans import codes, gs1
+from tests.support.data import shared
 
-SHARED = Path(os.environ.get("GEMBA_SHARED_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 GTIN = "06901234567892"
 
 _texts = st.text(st.characters(min_codepoint=32, max_codepoint=0x9FFF, exclude_characters="*"), min_size=1, max_size=40)
@@ -99,7 +97,7 @@ def test_messages_are_read_however_they_come(scanned: str, values: dict[str, str
         "]C110",
         "]C117261331",
         "]C117260230",
-        "]d20106901234567892999",
+        f"]d201{GTIN}9",
         "(01)069012345678921",
         "]C1zz",
     ],
@@ -115,9 +113,7 @@ def test_elements_written_read_back() -> None:
 
 
 def _vectors(name: str) -> list[dict[str, Any]]:
-    path = SHARED / "gs1" / name
-    if not path.exists():
-        pytest.skip(f"GS1's vectors are not beside this repository ({name}); set GEMBA_SHARED_DATA to run them")
+    path = shared(f"gs1/{name}")
     return [json.loads(line) for line in path.read_text().splitlines() if line]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -131,7 +132,7 @@ def test_runs_of_one_machine_never_overlap_and_arrival_does_not_matter(marks: li
     for run in found.runs:
         by_machine.setdefault(run.machine, []).append(run)
     for runs in by_machine.values():
-        for earlier, later in zip(runs, runs[1:], strict=False):
+        for earlier, later in pairwise(runs):
             assert earlier.to_ms is not None and earlier.to_ms <= later.from_ms
 
 
