@@ -184,6 +184,7 @@ def make_ingest(settings: Settings, kit: Kit, telemetry: TelemetryStore, metrics
         records_max=settings.ingest.batch_records_max,
         reorder_s=settings.ingest.reorder_s,
         stale_s=settings.ingest.stale_s,
+        keep_days=settings.telemetry.keep_days,
     )
     service = IngestService(kit, telemetry, SliceBooking(), host_id=settings.sparkplug.host_id, broker=broker, link=link, bounds=bounds)
     metrics.registry.register(IngestFigures(service))

@@ -71,6 +71,7 @@ class TelemetrySettings(_Section):
     org: str = Field(default="gemba", description="InfluxDB organisation")
     bucket: str = Field(default="gemba", description="InfluxDB bucket")
     memory_mib: int = Field(default=256, ge=64, le=65_536, description="DuckDB memory limit, MiB")
+    keep_days: int = Field(default=0, ge=0, le=36_500, description="Raw samples older than this are forgotten, days (roll-ups stay); 0 keeps all")
 
     @model_validator(mode="after")
     def _influx_is_complete(self) -> TelemetrySettings:

@@ -128,6 +128,13 @@ class Committer:
         for stream in moved:
             stream.samples_stored = stream.samples.mark
 
+    def forget_samples(self, before_ms: int) -> None:
+        """Raw samples older than `before_ms` go; what fails is tried again at the next turn."""
+        try:
+            self._figures["samples_forgotten"] += max(0, self._telemetry.drop_before(before_ms))
+        except TelemetryFailed as error:
+            log.error("old samples stay for now: %s", error)
+
     # --- facts ------------------------------------------------------------------------------------------------------------------
     def _book(self, due: Due, streams: list[Stream[Record]]) -> None:
         records = due.facts

@@ -38,6 +38,7 @@ from mes_server.telemetry.store import TelemetryStore
 
 log = logging.getLogger(__name__)
 
+FORGET_EVERY_S = 3_600.0
 STALE_REAL_S = 5.0  # edges prove silence at most once a real second, so a fast plant clock must not call that stale
 
 
@@ -55,6 +56,7 @@ class IngestBounds:
     links_s: float = 2.0  # how often the plant model is asked for devices
     stale_s: float = 15.0  # plant seconds without a proven value
     tile_s: float = 0.5
+    keep_days: int = 0  # raw samples older than this are forgotten, plant days; 0: never
 
 
 class IngestService:
@@ -94,6 +96,7 @@ class IngestService:
         self._thread: threading.Thread | None = None
         self._links_again_s = 0.0
         self._commit_again_s = 0.0
+        self._forget_again_s = 0.0
 
     # --- life ---------------------------------------------------------------------------------------------------------------------
     async def start(self) -> None:
@@ -174,6 +177,9 @@ class IngestService:
             self._commit_again_s = now_s + bounds.commit_s
             self.committer.commit(self.intake.take_due(), self.intake.streams.values(), self.tiles.new_words(self.committer.links))
         self.committer.unpark()
+        if bounds.keep_days and now_s >= self._forget_again_s:
+            self._forget_again_s = now_s + FORGET_EVERY_S
+            self.committer.forget_samples(now_ms - bounds.keep_days * 86_400_000)
         self.tiles.tell(self, now_s, now_ms)
         return self.inbox.waiting_bytes >= bounds.commit_bytes
 

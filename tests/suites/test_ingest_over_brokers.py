@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import ipaddress
 import json
 import time
 from collections.abc import Iterator
@@ -11,11 +13,15 @@ from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from paho.mqtt.enums import CallbackAPIVersion
 
 from mes_server.ingest.broker_settings import BrokerLink
 from mes_server.ingest.service import IngestBounds, IngestService
-from tests.support.broker import HOST_ID, KINDS, Broker, broker_of
+from tests.support.broker import HOST_ID, KINDS, Broker, broker_of, mosquitto
 from tests.support.ingest import DEVICES, T0, Bench, bench
 from tests.support.sparkplug_edge import TestEdge
 from tests.support.wait import eventually
@@ -140,6 +146,46 @@ def test_the_wills_of_killed_edges_mark_their_devices_stale(running: Running) ->
         sock.shutdown(2)
         eventually(lambda: not service.nodes_of("EDGE-L1")[0].online, 10)
         assert service.tiles.is_stale("EDGE-L1", "SAW-01", T0)
+
+
+def certificates(folder: Path) -> None:
+    """An own CA and a certificate for 127.0.0.1: ca.pem, server.pem, server.key."""
+    now = datetime.datetime.now(datetime.UTC)
+
+    def make(name: str, issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        builder = x509.CertificateBuilder().subject_name(subject).public_key(key.public_key()).serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1))
+        builder = builder.issuer_name(issuer[0].subject if issuer else subject)
+        builder = builder.add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        return builder.sign(issuer[1] if issuer else key, hashes.SHA256()), key
+
+    ca = make("Test CA", None)
+    server = make("127.0.0.1", ca)
+    (folder / "ca.pem").write_bytes(ca[0].public_bytes(serialization.Encoding.PEM))
+    (folder / "server.pem").write_bytes(server[0].public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    (folder / "server.key").write_bytes(server[1].private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+
+
+def test_an_external_broker_over_tls_with_an_own_ca(tmp_path: Path) -> None:
+    certificates(tmp_path)
+    tls = [f"cafile {tmp_path / 'ca.pem'}", f"certfile {tmp_path / 'server.pem'}", f"keyfile {tmp_path / 'server.key'}"]
+    with mosquitto(tmp_path, edges=["EDGE-L1"], listener=tls) as broker, bench(tmp_path / "bench") as made:
+        user, password = broker.credentials()
+        for ca, wanted in ((tmp_path / "ca.pem", True), (None, False)):
+            link = BrokerLink(broker.host, broker.port, user, password, tls_ca=ca)
+            service = IngestService(made.kit, made.telemetry, made.booking, host_id=HOST_ID, link=link)
+            service._start()
+            assert service.mqtt is not None
+            if wanted:
+                eventually(lambda mqtt=service.mqtt: mqtt.online, 10)
+            else:
+                time.sleep(0.5)
+                assert not service.mqtt.online, "plain text must not get through a TLS listener"
+            service._stop()
 
 
 def test_the_broker_is_killed_again_and_again_and_nothing_is_lost_or_twice(running: Running) -> None:

@@ -100,8 +100,8 @@ def nats(folder: Path, *, edges: Iterable[str] = ("EDGE-L1", "EDGE-L2"), port: i
 
 
 @contextlib.contextmanager
-def mosquitto(folder: Path, *, edges: Iterable[str] = ("EDGE-L1", "EDGE-L2"), port: int = 0) -> Iterator[Broker]:
-    """Debian's mosquitto with a password file and an ACL of the same rights. Skips, in words, where it is not installed."""
+def mosquitto(folder: Path, *, edges: Iterable[str] = ("EDGE-L1", "EDGE-L2"), port: int = 0, listener: Iterable[str] = ()) -> Iterator[Broker]:
+    """Debian's mosquitto with a password file and an ACL of the same rights; `listener`: more lines (TLS). Skips where not installed."""
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
     if program is None:
         pytest.skip("mosquitto is not installed: apt-get install mosquitto")
@@ -125,6 +125,7 @@ def mosquitto(folder: Path, *, edges: Iterable[str] = ("EDGE-L1", "EDGE-L2"), po
     (folder / "acl").chmod(0o600)
     config = folder / "mosquitto.conf"
     lines = [f"listener {port} 127.0.0.1", "allow_anonymous false", f"password_file {password_file}", f"acl_file {folder / 'acl'}"]
+    lines += listener
     lines += ["persistence false", "user root", "max_queued_messages 10000", "set_tcp_nodelay true", f"log_dest file {folder / 'mosquitto.log'}"]
     config.write_text("\n".join(lines) + "\n")
     yield from _running(Broker("mosquitto", folder, [program, "-c", str(config)], port, passwords))

@@ -193,6 +193,20 @@ def test_stale_follows_death_and_silence(tmp_path: Path) -> None:
         assert stale()
 
 
+def test_old_samples_are_forgotten_on_time(tmp_path: Path) -> None:
+    clock = ManualClock(T0)
+    with bench(tmp_path, clock=clock) as made:
+        made.service.bounds = ingest.IngestBounds(commit_s=0.0, keep_days=1)
+        made.feed(*births(), *story(1))
+        made.commit()
+        assert len(made.telemetry.window("SAW-01", "temperature_c", 0, 1 << 60).ts) > 0
+        clock.advance(2 * 86_400)
+        made.service._forget_again_s = 0.0
+        made.commit()
+        assert len(made.telemetry.window("SAW-01", "temperature_c", 0, 1 << 60).ts) == 0
+        assert made.service.figures["samples_forgotten"] > 0
+
+
 def test_tiles_are_published_at_most_twice_a_second(made: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     monkeypatch.setattr(made.live, "publish", lambda topic, _: told.append(topic))
