@@ -71,7 +71,7 @@ def _dispatch(given: argparse.Namespace) -> int:
     except ValueError as error:
         raise EdgeError(f"{error}.", f"{error}。") from error
     if given.command == "read-once":
-        return asyncio.run(commands.read_once(config, clock, given.source))
+        return asyncio.run(commands.read_once(config, clock, given.source, given.lang))
     if given.command == "browse":
         return asyncio.run(commands.browse(config, clock, given.source))
     return asyncio.run(_run(given, clock))

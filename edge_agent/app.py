@@ -31,7 +31,8 @@ def build_agent(config: AgentConfig, clock: Clock, log: Callable[[str], None] | 
     agent = Agent(config, clock, sources, worker, log)
     if buffer.set_aside is not None:
         for health in healths.values():
-            health.notes["buffer"] = (
+            health.note(
+                "buffer",
                 f"the buffer file was damaged and is kept as {buffer.set_aside.name}; a new one was begun.",
                 f"缓冲文件损坏,已保留为 {buffer.set_aside.name},并新建了缓冲。",
             )

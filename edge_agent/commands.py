@@ -48,14 +48,14 @@ def _chosen(config: AgentConfig, clock: Clock, name: str | None) -> list[Source]
     return chosen
 
 
-async def read_once(config: AgentConfig, clock: Clock, name: str | None) -> int:
+async def read_once(config: AgentConfig, clock: Clock, name: str | None, lang: str = "en") -> int:
     """Prints device, metric, where, value, time; exit 1 when anything could not be read."""
     failed = False
     for source in _chosen(config, clock, name):
         try:
             results = await source.read_once()
         except EdgeError as error:
-            say(f"{source.name}: {error.text()}")
+            say(f"{source.name}: {error.text(lang)}")
             failed = True
             continue
         for result in results:

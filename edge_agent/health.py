@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Literal
 
 from edge_agent.contract import names
 from edge_agent.contract.payload import DataType, Value
 
+NOTE_S = 600.0
 Status = Literal["connecting", "connected", "lost", "misconfigured"]
 
 
@@ -21,18 +23,25 @@ class SourceHealth:
     error: str = ""
     error_zh: str = ""
     failed: dict[str, str] = field(default_factory=dict)  # node or register -> the server's own words
-    notes: dict[str, tuple[str, str]] = field(default_factory=dict)  # device -> what a person should look at (en, zh)
+    notes: dict[str, tuple[str, str, float]] = field(default_factory=dict)  # device -> what a person should look at (en, zh), since when
     values: int = 0
     clock_offset_ms: float = 0.0
 
+    def note(self, device: str, en: str, zh: str) -> None:
+        """Something a person should look at; it fades after NOTE_S."""
+        self.notes[device] = (en, zh, time.monotonic())
+
     def words(self) -> str:
-        """Last error for the wire: the connection's first, then failed nodes, then notes."""
-        parts = [self.error] if self.error else []
+        """Last error for the wire: the connection's first, then failed nodes, then notes. English on the first line, Chinese on the second."""
+        en, zh = ([self.error], [self.error_zh]) if self.error else ([], [])
         if self.failed:
             some = "; ".join(f"{what}: {why}" for what, why in list(self.failed.items())[:3])
-            parts.append(f"{len(self.failed)} value(s) cannot be read ({some}). Correct them in the config or in the source.")
-        parts += [f"{device}: {note[0]}" for device, note in list(self.notes.items())[:3]]
-        return " ".join(parts)
+            en.append(f"{len(self.failed)} value(s) cannot be read ({some}). Correct them in the config or in the source.")
+            zh.append(f"{len(self.failed)} 个量无法读取({some})。请修改配置或数据源。")
+        fresh = [(device, note) for device, note in list(self.notes.items()) if time.monotonic() - note[2] < NOTE_S]
+        en += [f"{device}: {note[0]}" for device, note in fresh[:3]]
+        zh += [f"{device}:{note[1]}" for device, note in fresh[:3]]
+        return " ".join(en) + "\n" + "".join(zh) if en else ""
 
 
 NODE_METRICS: tuple[tuple[str, DataType], ...] = (

@@ -271,7 +271,8 @@ class Worker(threading.Thread):
     def _set_back(self, n: int, now_s: float) -> None:
         """The server holds records that this file does not know: it is an older copy, and its next numbers would be taken for repeats."""
         for health in self.healths.values():
-            health.notes["buffer"] = (
+            health.note(
+                "buffer",
                 f"the server holds record {n}, this buffer only {self.buffer.last_n}: it was set back to an older copy. A new epoch was begun.",
                 f"服务器已有记录 {n},而本缓冲只到 {self.buffer.last_n}:缓冲被恢复为旧副本,已开始新纪元。",
             )
@@ -332,7 +333,7 @@ class Worker(threading.Thread):
         return health is None or health.status != "connected"
 
     def _problem(self, device: str, en: str, zh: str) -> None:
-        self.healths[self._source_of[device]].notes[device] = (en, zh)
+        self.healths[self._source_of[device]].note(device, en, zh)
 
     def _health_values(self) -> list[tuple[Metric, Value]]:
         buffer, now_s = self.buffer, time.monotonic()

@@ -23,6 +23,7 @@ from edge_agent.pipeline.tags import DeviceSpec, Tag
 
 # Order of events with one timestamp: what the counts belong to comes before the counts, a gap before what is known after it.
 _PRIORITY = {"order": 0, "operation": 1, "good": 2, "scrap": 2, "alarm": 3, "state": 4, "sample": 5}
+FROZEN_S = 1800.0
 _P_GAP, _P_RESTATE, P_SAMPLE, _P_WATCHED = 6, 7, 5, 9
 _TOTALS = {"good": (names.GOOD_TOTAL, names.GOOD_RAW), "scrap": (names.SCRAP_TOTAL, names.SCRAP_RAW)}
 _TEXTS = {"alarm": names.ALARM, "order": names.ORDER, "operation": names.OPERATION}
@@ -95,6 +96,7 @@ class Device:
         self.pending: list[Reading] = []
         self.changed = memory is None
         self._bad: set[str] = set()
+        self._producing_ms: int | None = None  # since when the machine says it produces
         self._catalogue = catalogue
         self._problem = problem
         self._arrival = 0
@@ -160,8 +162,19 @@ class Device:
             self._proven_again(self.resume_ms, rows)
         self.memory.proven_ms = max(self.memory.proven_ms, until_ms)
         if beat and not self.source_lost:
+            self._check_frozen(until_ms)
             rows.append(Row(until_ms, _P_WATCHED, self._watched.alias, int(DataType.DATETIME), until_ms))
         return rows
+
+    def _check_frozen(self, now_ms: int) -> None:
+        """A machine that says it produces for FROZEN_S while its counter stands still: one of the two is wrong."""
+        counter = self.memory.counters.get("good")
+        if counter is not None and counters.is_frozen(counter.changed_ms, self._producing_ms, now_ms, FROZEN_S):
+            self._problem(
+                self.spec.id,
+                f"the good counter has stood still for {FROZEN_S / 60:.0f} minutes while the machine says it is producing. Check counter and state.",
+                f"设备显示生产中,但良品计数 {FROZEN_S / 60:.0f} 分钟未变化,请检查计数与状态。",
+            )
 
     def _proven_again(self, at_ms: int, rows: list[Row]) -> None:
         self.resume_ms = None
@@ -252,6 +265,10 @@ class Device:
                 f"state code {code} is not mapped; add it to `states` of this device.",
                 f"状态码 {code} 没有映射,请在该设备的 `states` 中补充。",
             )
+        if state is not MachineState.PRODUCING:
+            self._producing_ms = None
+        elif self._producing_ms is None:
+            self._producing_ms = reading.t_ms
         self.memory.state = (state or MachineState.NO_DATA).value
         self.memory.state_raw = int(code) if code.lstrip("-").isdigit() and len(code) < 19 else None
         if self.gap is None:

@@ -173,7 +173,7 @@ class ModbusSource:
 
     def _silent(self, meter: _Meter, sink: Sink, error: SourceLost) -> None:
         meter.skip_until_s = time.monotonic() + (self.config.dead_device_skip_s if len(self._meters) > 1 else 0.0)
-        self.health.notes[meter.id] = (error.en, error.zh)
+        self.health.note(meter.id, error.en, error.zh)
         if meter.alive or not meter.was_lost:
             sink.put(Lost((meter.index,), GapCause.SOURCE_LOST, error.en))
         meter.alive, meter.was_lost = False, True

@@ -187,7 +187,8 @@ class _PublishLoop:
         skew_ms = self._config.max_clock_skew_s * 1000.0
         wrong = (t_ms > arrived_ms + skew_ms) | ((t_ms < arrived_ms - skew_ms) & ~initial if initial is not None else t_ms < arrived_ms - skew_ms)
         if wrong.any():
-            self._source.health.notes["clock"] = (
+            self._source.health.note(
+                "clock",
                 "its clock is wrong by more than max_clock_skew_s; values are stamped on arrival. Set the PLC's clock.",
                 "时钟偏差超过 max_clock_skew_s,按到达时间记录。请校准 PLC 时钟。",
             )

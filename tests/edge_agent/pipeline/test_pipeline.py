@@ -230,6 +230,15 @@ def test_an_unknown_state_code_is_no_data_and_a_problem_in_words() -> None:
     assert "99 is not mapped" in bench.problems[0]
 
 
+def test_a_counter_that_stands_still_while_the_machine_produces_is_told() -> None:
+    bench = started()
+    bench.put(("state", 10, 6))
+    bench.until(1_000_000, beat=True)
+    assert bench.problems == []
+    bench.until(2_000_000, beat=True)
+    assert "stood still for 30 minutes" in bench.problems[0]
+
+
 def test_a_new_process_carries_the_counters_on() -> None:
     first = Bench()
     first.pipeline.resume([0], T0)
