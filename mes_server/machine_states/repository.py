@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from mes_server.machine_states.models import DataGap, DayRevision, MachineLive, StatePoint, StopReason, StopSplit, WatchMark
-from mes_server.machine_states.rules import PRODUCING, Hole, Note, Point, Watch
+from mes_server.machine_states.schemas import PRODUCING, Hole, Note, Point, Watch
 
 Rows = Sequence[dict[str, Any]]
 

@@ -11,90 +11,41 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
-PRODUCING = "producing"
-SETUP = "setup"
-NO_DATA = "no_data"
+from mes_server.machine_states.schemas import NO_DATA, PRODUCING, SETUP, Hole, Interval, Note, Point, Span, Stop, Watch
+
 NOT_YET_KNOWN = "not_yet_known"  # later than the last proof: may still arrive
 NOT_WATCHED = "not_watched"  # before the first record, or between two buffers without a word
 NO_STATE = "no_state"  # the device was in view but never said a state
 
+__all__ = [
+    "NO_DATA",
+    "PRODUCING",
+    "SETUP",
+    "Hole",
+    "Interval",
+    "Note",
+    "Point",
+    "Span",
+    "Stop",
+    "Watch",
+    "clip",
+    "cut",
+    "explain",
+    "intersect",
+    "is_micro",
+    "known_spans",
+    "length_ms",
+    "merge",
+    "said",
+    "stops",
+    "subtract",
+    "suggested",
+    "timeline",
+]
+
 EARLY_REASON_MS = 300_000  # a reason given up to this long before the machine stops belongs to that stop
-
-Span = tuple[int, int]
-
-
-class Point(NamedTuple):
-    """What a machine said at one moment; None: this was not said, it stays as it was."""
-
-    at_ms: int
-    state: str | None
-    state_raw: int | None
-    alarm: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """One source (edge and epoch) had the device in view over [from_ms, until_ms)."""
-
-    source: str
-    from_ms: int
-    until_ms: int
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Hole:
-    """One source's gap record."""
-
-    from_ms: int
-    to_ms: int
-    source: str
-    cause: str
-
-
-class Interval(NamedTuple):
-    """`cause` is None where the state is known."""
-
-    from_ms: int
-    to_ms: int
-    state: str
-    state_raw: int | None
-    alarm: str
-    cause: str | None = None
-
-    @property
-    def known(self) -> bool:
-        return self.cause is None
-
-
-class Stop(NamedTuple):
-    """A known stretch without production; set-up and split parts are stops of their own.
-
-    `stretch_s` is the length of the whole non-producing stretch it belongs to: the micro-stop limit judges that.
-    `open`: nothing is known after it yet.
-    """
-
-    from_ms: int
-    to_ms: int
-    state: str
-    alarm: str
-    stretch_s: float
-    open: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Somebody's reason for the stop that contains `stop_from_ms`."""
-
-    event_id: str
-    stop_from_ms: int
-    occurred_ms: int
-    reason: str
-    person: str | None
-    note: str
 
 
 def merge(spans: Iterable[Span]) -> list[Span]:

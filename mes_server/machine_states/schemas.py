@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, ClassVar, NamedTuple
 
@@ -10,8 +11,10 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from mes_server.kit.acts import Command, ms_of
 from mes_server.machine_states.errors import BadWindow
-from mes_server.machine_states.rules import Interval, Span, Stop
 
+PRODUCING = "producing"
+SETUP = "setup"
+NO_DATA = "no_data"
 CODE = r"^[A-Za-z0-9._-]{1,64}$"
 DONT_KNOW = "dont_know"  # a legal answer: the stop stays open for the supervisor
 
@@ -28,6 +31,80 @@ def window_ms(from_: datetime, to: datetime, days_max: int = WINDOW_DAYS_MAX) ->
     return low, high
 
 
+Span = tuple[int, int]
+
+
+class Point(NamedTuple):
+    """What a machine said at one moment; None: this was not said, it stays as it was."""
+
+    at_ms: int
+    state: str | None
+    state_raw: int | None
+    alarm: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One source (edge and epoch) had the device in view over [from_ms, until_ms)."""
+
+    source: str
+    from_ms: int
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Hole:
+    """One source's gap record."""
+
+    from_ms: int
+    to_ms: int
+    source: str
+    cause: str
+
+
+class Interval(NamedTuple):
+    """`cause` is None where the state is known."""
+
+    from_ms: int
+    to_ms: int
+    state: str
+    state_raw: int | None
+    alarm: str
+    cause: str | None = None
+
+    @property
+    def known(self) -> bool:
+        return self.cause is None
+
+
+class Stop(NamedTuple):
+    """A known stretch without production; set-up and split parts are stops of their own.
+
+    `stretch_s` is the length of the whole non-producing stretch it belongs to: the micro-stop limit judges that.
+    `open`: nothing is known after it yet.
+    """
+
+    from_ms: int
+    to_ms: int
+    state: str
+    alarm: str
+    stretch_s: float
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Somebody's reason for the stop that contains `stop_from_ms`."""
+
+    event_id: str
+    stop_from_ms: int
+    occurred_ms: int
+    reason: str
+    person: str | None
+    note: str
+
+
+# --- facts from ingest ---------------------------------------------------------------------------------------------------------------
 class StateFact(NamedTuple):
     """What a machine said at `at_ms`; None: this record did not say it. `alarm` "" = no alarm."""
 

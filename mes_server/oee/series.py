@@ -64,6 +64,4 @@ def days(session: Session, scope: str, from_day: date, to_day: date, now_ms: int
         day += timedelta(days=1)
     many = measure(session, model.machines_in(scope), [window for _, window in found], now_ms)
     target = service.target_of(model, scope)
-    return [
-        DayRecord(**dict(service.record(scope, target, many.workers, many.parts[window], window)), day=day.isoformat()) for day, window in found
-    ]
+    return [DayRecord(**dict(service.record(scope, target, many.workers, many.parts[window], window)), day=day.isoformat()) for day, window in found]

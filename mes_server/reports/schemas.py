@@ -307,5 +307,3 @@ class Progress(BaseModel):
     expected: int | None
     stored: int
     done: bool
-
-

@@ -18,9 +18,7 @@ Window = tuple[int, int]
 COVERAGE_MIN = 0.9  # a day of which less is known is no baseline
 
 
-def energy_block(
-    session: Session, kit: Kit, model: plant.PlantModel, days: Sequence[date], windows: dict[date, Window], many: Many
-) -> EnergyBlock:
+def energy_block(session: Session, kit: Kit, model: plant.PlantModel, days: Sequence[date], windows: dict[date, Window], many: Many) -> EnergyBlock:
     """`days` ascending, the last one is the day itself. The days before are read at each quarter hour, which is what their demand needs."""
     low = windows[days[0]][0]
     now_ms = kit.clock.now_ms()

@@ -121,4 +121,3 @@ def _orders(session: Session, one: oee.Prepared, low: int, high: int) -> list[Or
         still = run.to_ms is None
         out.append(OrderSpan(operation=run.operation, item=run.item, from_=iso(start), to=None if still else iso(end), good=made))
     return out
-

@@ -142,9 +142,7 @@ def _losses(model: plant.PlantModel, many: series.Many, windows: list[Window]) -
             zh, en = oee.cause_name(model, cause)
             pieces = round(ms / 1000 / cycle, 1) if cycle else None
             minutes = round(ms / 60_000, 1)
-            row = LossRow(
-                reason=cause, zh=zh, en=en, machine=code, minutes=minutes, count=count, pieces=pieces, money=None, new=cause not in seen
-            )
+            row = LossRow(reason=cause, zh=zh, en=en, machine=code, minutes=minutes, count=count, pieces=pieces, money=None, new=cause not in seen)
             rows.append((-ms, cause, code, row))
     return [row for *_, row in sorted(rows, key=lambda one: one[:3])[:LOSSES_MAX]]
 
