@@ -68,3 +68,61 @@ def test_scan_resolves_own_codes_and_plain_codes(server: RunningServer) -> None:
     assert scan("P-310")["kind"] == "item" and scan("nothing")["kind"] == "unknown"
     problem = refused(server, client, "material.consume", operation="WO-1001/10", lot="nope", quantity=1)
     assert problem["code"] == "lot_unknown"
+
+
+def test_the_supervisor_books_a_refused_act_as_its_own_persons(server: RunningServer) -> None:
+    client = set_up(server)
+    ann = server.client("read", "floor.report", "floor.start", person="P-ann", device="T1")
+    do(server, ann, "operation.start", operation="WO-1001/40", machine="DEB-01")
+    server.clock.advance(60)
+    server.act(client, "/work-orders/WO-1001/complete")
+    server.act(client, "/work-orders/WO-1001/close")
+    server.clock.advance(600)
+    late = server.envelope(type="production.report", operation="WO-1001/40", machine="DEB-01", good=3)
+    answer = ann.post("/acts/batch", json={"device_time": server.now(), "acts": [late]}).json()
+    assert answer["results"][0]["problem"]["code"] == "order_not_open"
+    assert ann.post(f"/decide/{late['event_id']}/retry", json=server.envelope()).status_code == 403
+    server.act(client, f"/decide/{late['event_id']}/retry")
+    assert operation(client, "WO-1001/40")["good"] == 3
+    (record,) = [one for one in client.get("/journal", params={"person": "P-ann"}).json()["items"] if one["event_id"] == late["event_id"]]
+    assert record["type"] == "production.reported" and record["device"] == "T1"
+    again = ann.post("/acts/batch", json={"device_time": server.now(), "acts": [late]}).json()
+    assert again["results"][0]["status"] == "replay"
+    assert client.post(f"/decide/{late['event_id']}/drop", json=server.envelope()).json()["code"] == "already_decided"
+
+
+def test_a_badge_named_in_an_act_counts_for_that_act_only(server: RunningServer) -> None:
+    client = set_up(server)
+    badge = "BADGE-2000000001-XY"
+    people = {"code": "P-bob", "name": "Bob", "lang": "en", "roles": [{"role": "operator"}], "active": True, "badge": badge}
+    server.act(client, "/people", **people)
+    body = server.act(client, "/acts", type="operation.start", operation="WO-1001/40", machine="DEB-01", as_badge=badge)
+    assert body["body"]["runs"][0]["person"] == "P-bob"
+    wrong = client.post("/acts", json=server.envelope(type="operation.complete", operation="WO-1001/40", as_badge="NOBODY-0000000000"))
+    assert wrong.status_code in (401, 403, 422) and operation(client, "WO-1001/40")["status"] == "running"
+
+
+def test_a_call_for_help_is_one_call_until_it_is_answered(server: RunningServer) -> None:
+    client = set_up(server)
+    first = do(server, client, "help.call", machine="DEB-01", kind="maintenance")
+    again = do(server, client, "help.call", machine="DEB-01", kind="maintenance")
+    assert again["already_called"] and again["call"] == first["call"]
+    assert client.get("/stations/ST-FIN/home").json()["calls"][0]["kind"] == "maintenance"
+    do(server, client, "help.answer", call=first["call"])
+    assert client.get("/stations/ST-FIN/home").json()["calls"] == []
+
+
+def test_openapi_shows_every_act(server: RunningServer) -> None:
+    body = server.client(None).get("/openapi.json").json()
+    schema = body["paths"]["/api/v1/acts"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert {"production.report", "stop.explain", "material.consume", "hold.release", "defect.log"} <= set(schema["discriminator"]["mapping"])
+
+
+def test_five_hundred_acts_of_a_late_shift_go_up_at_once(server: RunningServer) -> None:
+    client = set_up(server, orders=(("WO-1", 900),))
+    server.clock.advance(8 * 3600)
+    acts = [server.envelope(type="operation.start", operation="WO-1/40", machine="DEB-01")]
+    acts += [server.envelope(type="production.report", operation="WO-1/40", machine="DEB-01", good=1, confirmed=True) for _ in range(499)]
+    answer = client.post("/acts/batch", json={"device_time": server.now(), "acts": acts}).json()
+    assert {one["status"] for one in answer["results"]} == {"done"} and operation(client, "WO-1/40")["good"] == 499
+    assert client.post("/acts/batch", json={"device_time": server.now(), "acts": acts * 2}).status_code == 422
