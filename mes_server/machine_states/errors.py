@@ -20,7 +20,7 @@ class SplitOutsideStop(Refused):
 
 
 class BadWindow(Refused):
-    code = "bad_window"
+    code = "bad_time_window"
     en = "The time window is empty or longer than {days_max} days."
     zh = "时间范围为空或超过 {days_max} 天。"
     next_en = "Choose an end after the start and a shorter window."

@@ -128,6 +128,6 @@ def test_a_bad_window_and_an_unknown_machine_are_said_in_words(server: RunningSe
     start = ready(server)
     client = server.client()
     bad = client.get("/states", params={"machine": "SAW-01", "from": iso(start), "to": iso(start)})
-    assert (bad.status_code, bad.json()["code"]) == (422, "bad_window")
+    assert (bad.status_code, bad.json()["code"]) == (422, "bad_time_window")
     assert client.get("/states", params={"machine": "NO-1", "from": iso(start), "to": iso(start + 1)}).status_code == 404
     assert server.client(None).get("/states", params={"machine": "SAW-01", "from": iso(start), "to": iso(start + 1)}).status_code == 401
