@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import sqlite3
+import sys
 import threading
 import time
 from collections import deque
@@ -143,9 +144,8 @@ class Worker(threading.Thread):
             while self._cycle():
                 pass
             self.node.stop()
-        except BaseException as error:  # noqa: BLE001 - supervision boundary: whatever ends the worker must end the process, with its name
-            self.failed = error
         finally:
+            self.failed = sys.exc_info()[1]  # whatever ends the worker ends the process: the agent says so in words
             self.buffer.close()
 
     # --- one round -----------------------------------------------------------------------------------------------------------
