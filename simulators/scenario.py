@@ -196,6 +196,7 @@ class Scenario:
     setup_same_s: int
     setup_other_s: int
     setup_factor: dict[str, float]
+    pace: float = 1.0  # every cycle takes that many times as long as plant.toml says
     calm: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -258,8 +259,9 @@ def _build(name: str, raw: dict[str, Any], seed: int | None) -> Scenario:
         )
         for one in raw["operations"]
     )
+    pace = float(raw.get("pace", 1.0))
     products = tuple(
-        Product(code=code, **{**one, "cycle_s": {int(number): seconds for number, seconds in one["cycle_s"].items()}})
+        Product(code=code, **{**one, "cycle_s": {int(number): round(seconds * pace) for number, seconds in one["cycle_s"].items()}})
         for code, one in raw["products"].items()
     )
     mess: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.get("mess", {}).items()}
@@ -286,6 +288,7 @@ def _build(name: str, raw: dict[str, Any], seed: int | None) -> Scenario:
         setup_same_s=int(raw["setup"]["same_family_s"]),
         setup_other_s=int(raw["setup"]["other_family_s"]),
         setup_factor=dict(raw["setup"]["factor"]),
+        pace=pace,
         calm=calm,
         extra=raw.get("extra", {}),
     )

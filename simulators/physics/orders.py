@@ -101,6 +101,7 @@ class OrderBook:
         self._next = scenario.orders.first_number
         self._product = ""
         self._load_s = 0.0
+        self._first_ms = 0
         self.orders: list[Order] = []
 
     def new(self, now_ms: int) -> Order:
@@ -110,19 +111,16 @@ class OrderBook:
             same = [p.code for p in self._scenario.products if self._product and p.family == self._scenario.product(self._product).family]
             self._product = rng.choice(same if same and rng.random() < 0.6 else products)
         quantity = rng.randrange(book.quantity_min, book.quantity_max + 1, 5)
-        self._load_s += quantity * PACE_S
-        lead_ms = (self._load_s + 6 * 3600 + (now_ms - self._begin(now_ms)) * 0) * rng.uniform(0.85, 1.35) * 1000
-        due = round((self._begin(now_ms) + lead_ms) / 3_600_000) * 3_600_000
+        self._load_s += quantity * PACE_S * self._scenario.pace
+        if not self.orders:
+            self._first_ms = now_ms
+        lead_ms = (self._load_s + 6 * 3600) * rng.uniform(0.85, 1.35) * 1000
+        due = round((self._first_ms + lead_ms) / 3_600_000) * 3_600_000
         product = self._scenario.product(self._product)
         order = Order(f"WO-{self._next}", f"ERP-{500000 + self._next}", product.code, product.family, quantity, due, rng.choice((3, 5, 5, 5, 7)))
         self._next += 1
         self.orders.append(order)
         return order
-
-    def _begin(self, now_ms: int) -> int:
-        if not self.orders:
-            self._first_ms = now_ms
-        return self._first_ms
 
     def next_for(self, operation: int) -> Order | None:
         """The first order in the plan's sequence with pieces that still have to begin `operation`."""
