@@ -175,7 +175,7 @@ def tell_token(settings: Settings, token: str) -> None:
         "",
         f"  首次设置令牌（{minutes} 分钟内有效，仅可使用一次）/ set-up token (good once, for {minutes} minutes):",
         f"    {token}",
-        f"    {scheme}://{settings.http.host}:{settings.http.port}/dashboards/#/setup",
+        f"    {scheme}://{settings.http.host}:{settings.http.port}/dashboards/setup",
         "",
     )
 

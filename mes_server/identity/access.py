@@ -218,7 +218,7 @@ def begin_enrolment(identity: Identity, actor: Actor, body: EnrolmentIn, *, base
         return device
 
     device = identity.kit.acts.run_system_sync(add)
-    return EnrolmentOut(device=device, code=code, code_url=f"{base_url}/scanner/#/enrol/{code}", expires_at=iso(until))
+    return EnrolmentOut(device=device, code=code, code_url=f"{base_url}/scanner/?enrol={code}", expires_at=iso(until))
 
 
 def enrol(identity: Identity, code: str, *, address: str) -> EnrolOut:
