@@ -163,6 +163,8 @@ export interface Stop {
   state: string
   alarm: string | null
   reason: string | null
+  reason_zh?: string
+  reason_en?: string
   reason_by: string | null
   reason_at: string | null
   note?: string
