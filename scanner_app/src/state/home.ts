@@ -52,7 +52,7 @@ export async function loadStation(): Promise<void> {
   const [oldPlant, oldHome] = await Promise.all([kept<Plant>('plant'), code ? kept<HomeAnswer>(`home:${code}`) : undefined])
   if (!plant.value && oldPlant) {
     plant.value = oldPlant
-    zone.value = oldPlant.site.zone
+    zone.value = oldPlant.site?.zone ?? zone.value
   }
   if (code === station.value && stationOf(home.value) !== code) home.value = oldHome ?? null
 }
@@ -101,7 +101,7 @@ export async function refreshPlant(): Promise<void> {
   if (!canRead()) return
   try {
     plant.value = await get<Plant>('/plant')
-    zone.value = plant.value.site.zone
+    zone.value = plant.value.site?.zone ?? zone.value
     void keep('plant', plant.value)
   } catch {
     if (!plant.value) window.setTimeout(() => void refreshPlant(), 2_000) // nothing to stand on yet

@@ -1,4 +1,4 @@
-import { words } from '@gemba/web_kit/i18n'
+import { words, type Pair } from '@gemba/web_kit/i18n'
 
 export const t = words({
   title: ['人员与权限', 'People and rights'],
@@ -65,3 +65,23 @@ const ROLE_WORDS = words({
 })
 const KNOWN = ['operator', 'inspector', 'quality', 'supervisor', 'planner', 'manager', 'energy', 'erp', 'integration', 'admin', 'viewer', 'device'] as const
 export const roleName = (role: string): string => (KNOWN.includes(role as never) ? ROLE_WORDS(role as (typeof KNOWN)[number]) : role)
+
+const RIGHTS = {
+  read: ['查看', 'Look at everything'],
+  'floor.report': ['报工', 'Report pieces'],
+  'floor.start': ['开工与中断', 'Start and interrupt operations'],
+  'floor.stop_reason': ['说明停机原因', 'Say why a machine stopped'],
+  'floor.material': ['收料、投料、产出', 'Receive, consume and produce material'],
+  'quality.defect': ['记录缺陷', 'Log defects'],
+  'quality.hold': ['冻结', 'Put on hold'],
+  'quality.release': ['解冻', 'Release from hold'],
+  'supervise.correct': ['更正与裁决', 'Correct reports and decide refused ones'],
+  'plan.orders': ['计划工单', 'Plan orders'],
+  'model.edit': ['修改工厂模型', 'Change the plant model'],
+  'people.edit': ['管理人员与权限', 'Manage people and rights'],
+  'erp.desk': ['处理 ERP 报文', 'Work at the ERP desk'],
+  'energy.read': ['查看能源', 'Look at energy'],
+  admin: ['系统管理', 'Administer the system'],
+} as const satisfies Record<string, Pair>
+const rightWords = words(RIGHTS)
+export const rightName = (right: string): string => (right in RIGHTS ? rightWords(right as keyof typeof RIGHTS) : right)
