@@ -38,7 +38,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--seed", type=int, help="another plant of the same kind")
     one.add_argument("--json", type=Path, dest="json_file", help="write the findings here")
     one.add_argument("--keep", type=Path, help="work in this folder and leave it")
-    one.add_argument("--mutant", choices=MUTANTS, default="", help="break what the plant says on purpose: the check must then fail")
+    one.add_argument(
+        "--mutant", default="", help=f"break what the plant says on purpose, the check must then fail: {', '.join(MUTANTS)}; several with +"
+    )
     for command in (run, one):
         command.add_argument("--verbose", action="store_true", help="log what the simulators do")
     return top
@@ -57,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
             asyncio.run(run(options))
             return OK
         return asyncio.run(_check(args))
-    except (ScenarioError, StackError) as error:
+    except (ScenarioError, StackError, ValueError) as error:
         print(error, file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:

@@ -82,8 +82,9 @@ async def _check(options: CheckOptions, folder: Path, say: Callable[[str], None]
     plant = Plant(scenario, start_ms, faults.outages)
     settings = StackOptions(speed=options.speed, links=bool(options.faults), uploads=faults.uploads, desk_every_s=1.5)
     stack = Stack(folder, scenario, plant, clock, settings, end_ms)
-    if options.mutant:
-        Mutant(options.mutant).install(stack.field)
+    mutant = Mutant(options.mutant) if options.mutant else None
+    if mutant is not None:
+        mutant.install(stack.field)
     stack.field.adopt(plant.advance(start_ms))
     began = time.monotonic()
     try:
@@ -108,6 +109,7 @@ async def _check(options: CheckOptions, folder: Path, say: Callable[[str], None]
             "speed": options.speed,
             "faults": options.faults,
             "mutant": options.mutant,
+            "mutant_hits": mutant.hits if mutant else [],
             "from": iso(start_ms),
             "to": iso(end_ms),
             "drained": drained,
