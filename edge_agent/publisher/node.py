@@ -77,6 +77,7 @@ class EdgeNode:
         if self.phase is Phase.DOWN and now_s >= self._next_try_s:
             self._connect(now_s)
         elif self.phase is Phase.CONNECTING and now_s - self._since_s > CONNECT_S:
+            self._link.close()
             self._down(now_s, f"{self._name()} does not answer")
         elif self.phase is Phase.WAITING:
             if self._host_online:
