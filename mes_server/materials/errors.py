@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mes_server.kit.errors import Conflict, NotFound, Refused
+from mes_server.work_orders.errors import AlreadyReversed, NeedsConfirmation, NotYours
 
 
 class LotUnknown(NotFound):
@@ -101,24 +102,21 @@ class NotWhole(Refused):
     next_zh = "请输入整数件。"
 
 
-class MoreThanLot(Refused):
-    code = "needs_confirmation"
+class MoreThanLot(NeedsConfirmation):
     en = "{value} {unit}? Lot {lot} has {remaining} {unit} left."
     zh = "{value} {unit}？批次 {lot} 只剩 {remaining} {unit}。"
     next_en = "Change it, or confirm {value} {unit}."
     next_zh = "请更改，或确认 {value} {unit}。"
 
 
-class MoreThanNeeded(Refused):
-    code = "needs_confirmation"
+class MoreThanNeeded(NeedsConfirmation):
     en = "{value} {unit}? Order {order} needs {remaining} {unit} of {item} more."
     zh = "{value} {unit}？工单 {order} 还需 {item} {remaining} {unit}。"
     next_en = "Change it, or confirm {value} {unit}."
     next_zh = "请更改，或确认 {value} {unit}。"
 
 
-class MoreThanOrdered(Refused):
-    code = "needs_confirmation"
+class MoreThanOrdered(NeedsConfirmation):
     en = "{made} of {quantity} are already produced for order {order}."
     zh = "工单 {order} 已产出 {made} 件（共 {quantity} 件）。"
     next_en = "Check the order, or confirm one more."
@@ -149,16 +147,14 @@ class MovementUnknown(NotFound):
     next_zh = "请在“最近操作”中选择该记录。"
 
 
-class MovementReversed(Conflict):
-    code = "already_reversed"
+class MovementReversed(AlreadyReversed):
     en = "This entry was already taken back."
     zh = "该记录已撤销。"
     next_en = "Nothing more to do."
     next_zh = "无需再操作。"
 
 
-class ReverseNotYours(Refused):
-    code = "not_yours"
+class ReverseNotYours(NotYours):
     en = "This entry was made by {person}."
     zh = "该记录由 {person} 录入。"
     next_en = "Only they (for ten seconds) or a supervisor can take it back."

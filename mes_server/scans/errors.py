@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mes_server.kit.errors import Conflict, NotFound, Refused
+from mes_server.kit.errors import Conflict, NotFound
+from mes_server.kit.http import BadRequestBody
 
 
-class ActMalformed(Refused):
-    code = "bad_request_body"
+class ActMalformed(BadRequestBody):
     en = "The entry is not complete or not readable: {fields}"
     zh = "内容不完整或无法识别：{fields}"
     next_en = "It is kept on the list “To decide”. Make the entry again."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mes_server.kit.errors import Conflict, NotFound, Refused
+from mes_server.kit.errors import Conflict, Lang, NotFound, Refused
 
 
 class OrderUnknown(NotFound):
@@ -37,20 +37,42 @@ class OrderExists(Conflict):
     next_zh = "请换一个编号，或修改已有工单。"
 
 
-class OrderNotOpen(Conflict):
-    """The order's state forbids work; `status_en`, `status_zh` say which, `since` since when."""
+ORDER_WORDS: dict[str, tuple[str, str]] = {
+    "draft": ("a draft", "草稿"),
+    "released": ("released", "已下达"),
+    "in_progress": ("in progress", "生产中"),
+    "on_hold": ("on hold", "已暂停"),
+    "completed": ("completed", "已完工"),
+    "closed": ("closed", "已关闭"),
+    "cancelled": ("cancelled", "已取消"),
+}
 
+
+class _OrderState(Conflict):
+    """`status` and `wanted` are state codes; each language says them in its own words."""
+
+    code = "order_state"
+    en = "Order {order} is {status}."
+    zh = "工单 {order}：{status}。"
+
+    def say(self, lang: Lang) -> str:
+        place = 1 if lang == "zh" else 0
+        words = {name: ORDER_WORDS.get(str(value), (str(value),) * 2)[place] for name, value in self.params.items() if name in ("status", "wanted")}
+        return (self.zh if lang == "zh" else self.en).format(**{**self.params, **words})
+
+
+class OrderNotOpen(_OrderState):
     code = "order_not_open"
-    en = "Order {order} is {status_en} since {since}."
-    zh = "工单 {order} 已于 {since} {status_zh}。"
+    en = "Order {order} is {status} since {since}."
+    zh = "工单 {order} 自 {since} 起{status}。"
     next_en = "Nothing was booked. Ask your supervisor; parts already made are booked from the list “To decide”."
     next_zh = "未记账。请联系班组长；已做的件可在“待裁决”中补记。"
 
 
-class OrderTransition(Conflict):
+class OrderTransition(_OrderState):
     code = "order_transition"
-    en = "Order {order} is {status_en}; it cannot be {wanted_en}."
-    zh = "工单 {order} 当前为“{status_zh}”，不能{wanted_zh}。"
+    en = "Order {order} is {status}; it cannot become {wanted}."
+    zh = "工单 {order} 当前{status}，不能变为{wanted}。"
     next_en = "Look at the order as it is now and decide again."
     next_zh = "请查看工单当前状态后再决定。"
 
@@ -114,7 +136,6 @@ class NeedsConfirmation(Refused):
 
 
 class TooFast(NeedsConfirmation):
-    code = "needs_confirmation"
     en = "{value} pcs? Since the last report about {possible} were possible."
     zh = "{value} 件？自上次报工约可完成 {possible} 件。"
     next_en = "Change it, or confirm {value} pcs."

@@ -34,15 +34,6 @@ ORDER_TRANSITIONS: dict[str, frozenset[str]] = {
 }
 ORDER_OPEN = frozenset({"released", "in_progress"})
 ORDER_ENDED = frozenset({"completed", "closed", "cancelled"})
-ORDER_WORDS: dict[str, tuple[str, str]] = {
-    "draft": ("a draft", "草稿"),
-    "released": ("released", "下达"),
-    "in_progress": ("in progress", "生产中"),
-    "on_hold": ("on hold", "暂停"),
-    "completed": ("completed", "完工"),
-    "closed": ("closed", "关闭"),
-    "cancelled": ("cancelled", "取消"),
-}
 OPERATION_TRANSITIONS: dict[str, frozenset[str]] = {
     "pending": frozenset({"ready", "running", "interrupted", "completed", "skipped", "aborted"}),
     "ready": frozenset({"running", "interrupted", "completed", "skipped", "aborted"}),

@@ -65,7 +65,8 @@ def _datamatrix(canvas: Canvas, elements: Sequence[gs1.Element], x: float, y: fl
         gs1.check_value(element.ai, element.value)
     text = "".join(f"({element.ai}){element.value}" for element in elements)
     barcode = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.DataMatrix, gs1=True)
-    image = memoryview(barcode.to_image(scale=1, add_quiet_zones=False)).tolist()
+    picture: Any = barcode.to_image(scale=1, add_quiet_zones=False)  # speaks the buffer protocol, which its type does not say
+    image: Any = memoryview(picture).tolist()  # rows of 0 (dark) and 255
     _modules(canvas, [[value == 0 for value in row] for row in image], x, y, side, quiet=2)
 
 

@@ -57,8 +57,7 @@ def check_open(session: Session, row: sa.Row[Any], at_ms: int, *, late: bool, st
     if status == "draft" or (status in ("on_hold", "closed", "cancelled") and at_ms > row.order_status_ms):
         finishing = status in ("on_hold", "cancelled") and not starting and row.started_ms is not None
         if status == "draft" or not (finishing or settled_by(session)):
-            en, zh = rules.ORDER_WORDS[status]
-            raise OrderNotOpen(order=row.order_number, status_en=en, status_zh=zh, since=iso(row.order_status_ms))
+            raise OrderNotOpen(order=row.order_number, status=status, since=iso(row.order_status_ms))
         warnings.append(f"order_{status}")
     if row.status in rules.OPERATION_ENDED and row.ended_ms is not None and at_ms > row.ended_ms:
         if not late and settled_by(session) is None:

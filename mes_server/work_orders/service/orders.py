@@ -201,8 +201,7 @@ def _move(session: Session, actor: Actor, command: Any, to: str, then: Callable[
 
 
 def _refuse(row: sa.Row[Any], to: str) -> None:
-    (status_en, status_zh), (wanted_en, wanted_zh) = rules.ORDER_WORDS[row.status], rules.ORDER_WORDS[to]
-    raise OrderTransition(order=row.number, status_en=status_en, status_zh=status_zh, wanted_en=wanted_en, wanted_zh=wanted_zh)
+    raise OrderTransition(order=row.number, status=row.status, wanted=to)
 
 
 def release_order(session: Session, actor: Actor, command: ReleaseOrder) -> Done:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mes_server.kit.errors import MesError
 from mes_server.work_orders import rules
+from mes_server.work_orders.errors import ORDER_WORDS
 from mes_server.work_orders.rules import Claim, Claims
 from mes_server.work_orders.values import Change, Mark, Pieces, Run
 
@@ -191,7 +192,7 @@ def test_order_status_follows_its_operations(current: str, operations: list[str]
 def test_the_state_tables_hold_the_vocabulary() -> None:
     assert set(rules.ORDER_TRANSITIONS) == {"draft", "released", "in_progress", "on_hold", "completed", "closed", "cancelled"}
     assert set(rules.OPERATION_TRANSITIONS) == {"pending", "ready", "running", "interrupted", "completed", "skipped", "aborted"}
-    assert set(rules.ORDER_WORDS) == set(rules.ORDER_TRANSITIONS)
+    assert set(ORDER_WORDS) == set(rules.ORDER_TRANSITIONS)
     for table in (rules.ORDER_TRANSITIONS, rules.OPERATION_TRANSITIONS):
         assert all(target in table for targets in table.values() for target in targets)
 
