@@ -49,7 +49,7 @@ def a_day(start: int, seed: int) -> list[tuple[int, Facts]]:
                 number_of = ("10", "20", "90")[number]
                 out.append((at, Facts(counts={machine: [CountRow(at, dice.randrange(1, 9), dice.randrange(2), "WO-1001", number_of, last)]})))
             last = at
-            at += dice.randrange(20_000, 25 * MIN)
+            at += dice.randrange(20_000, 70 * MIN)
     out.sort(key=lambda one: one[0])
     end = start + DAY
     marks = [WatchFact(code, SOURCE, end, end) for machine in MACHINES for code in (machine, f"M-{machine}")]
@@ -71,7 +71,7 @@ def joined(parts: list[Facts]) -> Facts:
 def portions(facts: list[Facts], seed: int) -> Iterator[Facts]:
     dice, at = random.Random(seed), 0
     while at < len(facts):
-        size = dice.choice([1, 2, 7, 40, 200])
+        size = dice.choice([1, 7, 40, 100])
         yield joined(facts[at : at + size])
         at += size
 
@@ -117,7 +117,7 @@ def test_a_late_day_in_portions_gives_the_same_bytes_as_a_live_one(make_server: 
     facts = a_day(start, seed)
     for index, batch in enumerate(portions([one for _, one in facts], seed)):
         feed(live, [batch])
-        if index % 4 == 0:
+        if index % 3 == 0:
             live.clock.set_ms(start + min(index, 24) * HOUR)
             answers(live, start)  # whatever is kept in memory now must not show later
     live.clock.set_ms(start + 30 * HOUR)
@@ -167,7 +167,7 @@ def test_what_is_kept_in_memory_equals_what_is_worked_out_anew(any_server: Runni
         else:
             feed(server, [Facts(watches=[WatchFact(machine, OTHER, at, at + dice.randrange(9 * HOUR))])])
 
-    for step in range(20):
+    for step in range(15):
         surprise(step % 5)
         kept = figures()
         windows._kept.clear()
