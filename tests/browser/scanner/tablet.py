@@ -19,7 +19,10 @@ ARGS = (
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
 )
+SCANNER_PAUSE_MS_MAX = 190  # the wedge allows 200
+LONGEST_PAUSE = "Math.max(0, ...window.__keys.slice(1).map((at, i) => at - window.__keys[i]))"
 SPIES = """
+window.__keys = []; window.addEventListener('keydown', (event) => window.__keys.push(event.timeStamp), true);
 window.__felt = []; navigator.vibrate = (p) => { window.__felt.push(['vibrate', p]); return true };
 const start = OscillatorNode.prototype.start;
 OscillatorNode.prototype.start = function (...a) { window.__felt.push(['tone', this.frequency.value]); return start.apply(this, a) };
@@ -94,20 +97,20 @@ class Tablet:
     def scan(self, text: str, *, end: str = "Enter") -> None:
         """A wedge scanner types the code as fast as the line takes it and closes it, whatever has the focus.
 
-        On a busy machine the test driver itself may pause longer than any scanner does (200 ms): the tablet then rightly says "not read completely",
-        and the driver, as a person would, scans again. Only the driver's pause is forgiven: it is not counted.
+        On a busy machine the test's driver itself may pause longer between two keys than any scanner does. The tablet then rightly says "not read
+        completely", and the driver, as a person would, scans again: only a pause that was measured in the page is forgiven.
         """
         self.scans += 1
-        for _ in range(5):
+        for _ in range(6):
+            self.page.evaluate("window.__keys = []")
             self.page.keyboard.type(text, delay=0)
             self.page.keyboard.press(end)
-            self.page.wait_for_timeout(30)
-            misread = self.page.locator("[data-test=band-text]").filter(has_text=re.compile("没读全|Not read completely"))
-            if misread.count() == 0:
+            if float(self.page.evaluate(LONGEST_PAUSE)) < SCANNER_PAUSE_MS_MAX:
                 return
-            self.page.wait_for_timeout(700)
-            self.tap("band-ok")
-            self.taps -= 1
+            self.page.wait_for_timeout(900)
+            if self.sees("band-ok"):
+                self.page.locator("[data-test=band-ok]").click()
+        raise AssertionError("this machine is too busy to type like a scanner")
 
     # --- what an eye sees ---------------------------------------------------------------------------------------------------------
     def see(self, test: str, *, timeout_s: float = 10) -> Any:
