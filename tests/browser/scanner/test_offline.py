@@ -40,6 +40,7 @@ def test_ten_acts_without_network_and_a_reload_in_the_middle_arrive_once(tablet:
     one.page.wait_for_timeout(3200)
     assert "待发" in one.text("strip-net")
     one.tap("strip-net")
+    one.see("waiting")
     assert one.page.locator("[data-test=waiting]").count() >= 8
     one.tap("sheet-close")
     shown = (one.number("good"), one.number("scrap"))
