@@ -78,6 +78,7 @@ def test_undo_and_correction_book_the_difference_once(any_server: RunningServer)
     server.clock.advance(60)
     assert refused(server, ann, "production.undo", reverses=second["event_id"])["code"] == "undo_too_late"
     do(server, ann, "production.correct", reverses=second["event_id"], good=8, scrap=2, reason="size")
+    server.clock.advance(30)
     do(server, ann, "production.correct", reverses=second["event_id"], good=9, scrap=2, reason="size", note="数错了")
     after = operation(client, "WO-1001/40")
     assert (after["good"], after["scrap"]) == (9, 2)
