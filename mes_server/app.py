@@ -101,6 +101,7 @@ def _compose(app: FastAPI, settings: Settings, kit: Kit, real: Clock) -> list[Ba
     state.telemetry = make_telemetry(settings)
     state.ingest = make_ingest(settings, kit, state.telemetry, state.metrics)
     state.reports = _probes(settings, state)
+    state.last_power = lambda codes: {code: one.get("power_w") for code, one in last_values(state.ingest, codes).items()}
     stops = Every("stop-watcher", 2.0, StopWatcher(kit).look)
     sealer = sealing.Sealer(kit, state.metrics, folder=settings.data_dir)
     copies = [CopyDoor(state.telemetry, settings.data_dir)] if isinstance(state.telemetry, DuckdbStore) else []

@@ -38,7 +38,7 @@ JOBS_MAX = 12
 LAST_ACTS_MAX = 20
 SHIFT_FALLBACK_MS = 8 * HOUR_MS
 UNDO_MS = 15_000
-Power = Callable[[Sequence[str]], Mapping[str, float | None]]
+Power = Callable[[Sequence[str]], Mapping[str, float | None]]  # meter codes → newest power, W
 
 
 def home(session: Session, station_code: str, person: str | None, now_ms: int, *, speed: float = 1.0, power: Power | None = None) -> HomeView:
@@ -87,7 +87,8 @@ def _machines(
     session: Session, model: plant.PlantModel, machines: list[Machine], now_ms: int, speed: float, power: Power | None
 ) -> list[HomeMachine]:
     tiles = machine_states.tiles(session, machines, now_ms, speed)
-    watts = power([machine.code for machine in machines]) if power is not None else {}
+    meters = {machine.code: [meter.code for meter in model.meters_of(machine.code)] for machine in machines}
+    watts = power([code for codes in meters.values() for code in codes]) if power is not None else {}
     views = []
     for machine in machines:
         tile = tiles[machine.code]
@@ -102,7 +103,7 @@ def _machines(
                 alarm=tile.alarm or None,
                 alarm_zh=alarm.zh if alarm else None,
                 alarm_en=alarm.en if alarm else None,
-                power_w=watts.get(machine.code),
+                power_w=next((watts[code] for code in meters[machine.code] if watts.get(code) is not None), None),
                 stale=tile.stale,
             )
         )
