@@ -234,14 +234,15 @@ def _loss(step: rules.Step, pieces: dict[str, float | None]) -> LossOut:
 
 
 def target_of(model: plant.PlantModel, scope: str) -> float | None:
-    """A line's target; a machine takes its line's; the site the mean of its lines' only where all have one and the same."""
+    """A line's target; a machine takes its line's; the site's is theirs weighted by machines (which is by planned time). None where one has none."""
     kind, _, code = scope.partition(":")
     if kind == "line":
         return model.line(code).oee_target
     if kind == "machine":
         return model.line(model.machine(code).line).oee_target
-    targets = {line.oee_target for line in model.lines.values()}
-    return targets.pop() if len(targets) == 1 else None
+    targets = [model.line(machine.line).oee_target for machine in model.machines.values()]
+    known = [target for target in targets if target is not None]
+    return round(sum(known) / len(known), 6) if known and len(known) == len(targets) else None
 
 
 # --- answers ------------------------------------------------------------------------------------------------------------------------
