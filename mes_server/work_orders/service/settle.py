@@ -12,13 +12,16 @@ from sqlalchemy.orm import Session
 from mes_server.work_orders import repository, rules
 
 
-def refresh_order(session: Session, order_id: int) -> str:
-    """Returns the order's status. The hot paths call it only where something turns: first pieces, last pieces gone."""
+def refresh_order(session: Session, order_id: int, *, only_began: bool = False) -> str:
+    """Returns the order's status. The hot paths call it only where something turns: first pieces, last pieces gone.
+
+    `only_began`: all that happened is that work began or paused, so the order's beginning can only have moved to an earlier moment.
+    """
     order = repository.order_by_id(session, order_id)
     operations = repository.operations_of(session, order_id)
     _refresh_readiness(session, order.status, operations)
-    booked_ms = repository.first_booked_ms(session, order_id)
-    begun = booked_ms is not None or repository.has_marks(session, order_id)
+    booked_ms = order.started_ms if only_began else repository.first_booked_ms(session, order_id)
+    begun = only_began or booked_ms is not None or repository.has_marks(session, order_id)
     started = [at_ms for at_ms in (booked_ms, *(one.started_ms for one in operations)) if at_ms is not None]
     started_ms = min(started, default=None)
     status = rules.order_status(order.status, [one.status for one in operations], begun)

@@ -82,8 +82,9 @@ def undo_marks(session: Session, actor: Actor, marks: Sequence[sa.Row[Any]]) -> 
 
 def mark_operation(session: Session, row: sa.Row[Any], marks: Sequence[Mark]) -> Done:
     """Adds marks to an operation and books what all its marks now say. Returns what changed."""
-    for mark in marks:
-        repository.insert_mark(session, row.id, mark, voided=_undone_early(session, mark))
+    voided = [_undone_early(session, mark) for mark in marks]
+    for mark, gone in zip(marks, voided, strict=True):
+        repository.insert_mark(session, row.id, mark, voided=gone)
     now = rules.progress(repository.marks(session, row.id))
     status = now.status or (row.status if row.status in ("pending", "ready") else "pending")
     before = repository.runs(session, row.id)
@@ -97,7 +98,8 @@ def mark_operation(session: Session, row: sa.Row[Any], marks: Sequence[Mark]) ->
         repository.replace_runs(session, row.id, now.runs)
         for machine, from_ms, to_ms in _changed_windows(before, now.runs):
             reattributed += [counted_json(one) | {"machine": machine} for one in reattribute_machine(session, machine, from_ms, to_ms)]
-    order_status = refresh_order(session, row.order_id)
+    only_began = bool(marks) and not any(voided) and all(mark.kind in ("start", "interrupt") for mark in marks)
+    order_status = refresh_order(session, row.order_id, only_began=only_began)
     ref = operation_ref(row)
     state = {
         "operation": ref,
