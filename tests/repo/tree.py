@@ -13,13 +13,19 @@ MIGRATIONS = "mes_server/migrations/versions/"  # written by Alembic
 PRODUCT = ("edge_agent/", "mes_server/", "simulators/")
 
 
+def _migrations(listed: list[str]) -> tuple[str, ...]:
+    return tuple(name for name in listed if name.startswith(MIGRATIONS))
+
+
 @cache
 def tracked(*suffixes: str) -> tuple[str, ...]:
     """Tracked and new files by suffix, generated ones left out."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
-    return tuple(name for name in sorted(set(listed)) if name.endswith(suffixes) and name not in GENERATED and not name.startswith(MIGRATIONS) and (ROOT / name).is_file())
+    return tuple(
+        name for name in sorted(set(listed)) if name.endswith(suffixes) and name not in GENERATED + _migrations(listed) and (ROOT / name).is_file()
+    )
 
 
 def text(name: str) -> str:
