@@ -4,6 +4,7 @@ import { firstWords } from './words'
 
 export const t = words({
   ...firstWords,
+  pcs: ['件', 'pcs'],
   who: ['请选择姓名', 'Who are you?'],
   nobody_on_shift: ['本班没有人员名单，请刷工牌。', 'No list of this shift. Please scan a badge.'],
   pin: ['密码 · {name}', 'PIN · {name}'],

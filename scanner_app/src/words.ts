@@ -50,7 +50,7 @@ export const firstWords = {
   home_never: ['本机还没有这个工位的数据。', 'This tablet has no data of this station yet.'],
   data_from: ['数据停在 {time}', 'data from {time}'],
   got_it: ['知道了', 'Got it'],
-  data_stale: ['设备信号中断', 'no signal from the machine'],
+  data_stale: ['无信号', 'no signal'],
   stopped: ['停机 {time}', 'Stopped {time}'],
   was_stopped: ['曾停机 {time}', 'Was stopped {time}'],
   alarm: ['报警 {code} {text}', 'alarm {code} {text}'],

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.browser.scanner.tablet import ARGS, Tablet
 from tests.support.server import copy_sqlite, make_settings, running_server, sqlite_template
 
 ROOT = Path(__file__).resolve().parents[3]
+FILLED = "2026-03-18T09:00:00+08:00"
 START = "2026-03-18T10:00:00+08:00"
 NO_BROWSER = "no Chromium here: apt-get install chromium fonts-noto-cjk"
 
@@ -54,19 +56,23 @@ def browser(playwright: Any) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sqlite_template(tmp_path_factory.mktemp("browser"))
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of a server into which the plant was put once, an hour of plant time before the tests begin."""
+    folder = tmp_path_factory.mktemp("browser")
+    copy_sqlite(sqlite_template(folder), folder / "data")
+    clock = PlantClock.parse(FILLED, time.time(), 1.0)
+    with running_server(make_settings(folder / "data"), clock) as server:  # type: ignore[arg-type]
+        set_up_floor(server)
+    return folder / "data"
 
 
 @pytest.fixture
-def floor(web_apps: Path, template: Path, tmp_path: Path) -> Iterator[Floor]:
-    """A running plant of three machines with orders, people and badges; its clock goes on at ×1."""
-    import time
-
-    copy_sqlite(template, tmp_path / "data")
+def floor(web_apps: Path, filled: Path, tmp_path: Path) -> Iterator[Floor]:
+    """A running plant of four machines with orders, people and badges; its clock goes on at ×1."""
+    shutil.copytree(filled, tmp_path / "data")
     clock = PlantClock.parse(START, time.time(), 1.0)
     with running_server(make_settings(tmp_path / "data"), clock) as server:  # type: ignore[arg-type]
-        yield set_up_floor(server)
+        yield Floor(server, server.client())
 
 
 @pytest.fixture

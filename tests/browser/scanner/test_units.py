@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -17,6 +18,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 VECTORS = HERE / "codes_vectors.json"
 LEAST = 37
+FIRST_LOAD_BYTES_MAX = 60_000
 
 
 def test_pure_modules(web_apps: Path, tmp_path: Path) -> None:
@@ -34,6 +36,20 @@ def test_pure_modules(web_apps: Path, tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout[-4000:]
     passed = re.search(r"^# pass (\d+)", ran.stdout, re.M)
     assert passed and int(passed.group(1)) >= LEAST, "unit tests were lost"
+
+
+def test_the_first_load_is_small_and_names_nobody(web_apps: Path) -> None:
+    """At most 60 kB packed before the sign-in shows; the barcode reader comes later; no address of another host in anything."""
+    app = web_apps / "scanner"
+    page = (app / "index.html").read_text()
+    files = ["index.html", *re.findall(r'(?:src|href)="/scanner/(assets/[^"]+)"', page)]
+    packed = sum(len(gzip.compress((app / name).read_bytes(), 9)) for name in files)
+    assert len(files) > 2 and packed <= FIRST_LOAD_BYTES_MAX, f"{packed} bytes: {files}"
+    assert not any("zxing" in name for name in files)
+    kept = (app / "sw.js").read_text()
+    assert all(f'"{path.relative_to(app)}"' in kept for path in app.rglob("*.js") if path.name != "sw.js"), (
+        "a file that the offline shell does not keep"
+    )
 
 
 @pytest.mark.parametrize("vector", json.loads(VECTORS.read_text()), ids=lambda one: one["code"])
