@@ -62,7 +62,7 @@ def signed_in(context: BrowserContext, url: str, lang: str, user: str = "boss") 
 def open_page(page: Page, url: str, lang: str) -> None:
     """Goes there, in that language, and waits until nothing is being read any more."""
     page.goto(f"{url}{'&' if '?' in url else '?'}lang={lang}" if "/wall/" in url else url)
-    expect(page.locator("main").first).to_be_visible()
+    expect(page.locator(".wall .picture" if "/wall/" in url else "main").first).to_be_visible()
     button = page.locator(f".lang button[lang='{'zh-CN' if lang == 'zh' else 'en'}']")
     if button.count():
         button.click()
