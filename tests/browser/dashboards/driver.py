@@ -66,7 +66,9 @@ def open_page(page: Page, url: str, lang: str) -> None:
     button = page.locator(f".lang button[lang='{'zh-CN' if lang == 'zh' else 'en'}']")
     if button.count():
         button.click()
-    expect(page.locator("html:not([data-reading])")).to_have_count(1)  # the app marks itself while it reads
+    for _ in range(2):  # a page may learn its window of time first and read its figures then; the app marks itself while it reads
+        expect(page.locator("html:not([data-reading])")).to_have_count(1, timeout=20_000)
+        expect(page.locator(".note[role=status]")).to_have_count(0, timeout=20_000)
 
 
 def overflow(page: Page) -> int:
