@@ -61,6 +61,7 @@ class Field:
         self.act_filter: Callable[[ActEvent, Callable[[ActEvent], None]], None] = lambda act, on: on(act)  # mutants break it on purpose
         self.outages_seen: list[Outage] = []
         self.on_offline: Callable[[OfflineEvent], None] = lambda event: None
+        self.late_s = 0.0  # real seconds a PLC value was shown too late at worst
         self._pending: deque[Event] = deque()
         self._restarts: set[asyncio.Task[None]] = set()
         self._erp: uvicorn.Server | None = None
@@ -119,6 +120,7 @@ class Field:
         for event in events:
             match event:
                 case VarEvent(at_ms, machine, name, value):
+                    self.late_s = max(self.late_s, (self.clock.now_ms() - at_ms) / 1000.0 / self.clock.speed)
                     await self.plcs[self.plant.machines[machine].spec.line].write(machine, name, value, at_ms)
                 case ActEvent():
                     self.act_filter(event, self.on_act)
