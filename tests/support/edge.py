@@ -33,6 +33,7 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from edge_agent.contract import names
+from edge_agent.contract.clock import Clock
 from edge_agent.contract.delivery import Mark
 from edge_agent.contract.payload import decode, get_value
 from edge_agent.contract.sparkplug_b_pb2 import Payload
@@ -387,10 +388,11 @@ class Host:
         return [topic.split("/")[2] for topic, _ in self.messages]
 
 
-def config_text(broker: Broker, sources: str, *, edge: str = "EDGE-L1", buffer: str = "edge.buffer", more: str = "") -> str:
-    """TOML of an agent; `sources` are its [sources…] tables, `more` goes before them (for [delivery])."""
+def config_text(broker: Broker | Path, sources: str, *, edge: str = "EDGE-L1", buffer: str = "edge.buffer", more: str = "") -> str:
+    """TOML of an agent; `sources` are its [sources…] tables, `more` goes before them (for [delivery]). `broker` may be a credentials file."""
+    credentials = broker if isinstance(broker, Path) else broker.credentials_file(edge)
     return (
-        f'group = "PUMP"\nedge = "{edge}"\nhost = "gemba"\n\n[[brokers]]\ncredentials_file = "{broker.credentials_file(edge)}"\nkeepalive_s = 5\n\n'
+        f'group = "PUMP"\nedge = "{edge}"\nhost = "gemba"\n\n[[brokers]]\ncredentials_file = "{credentials}"\nkeepalive_s = 5\n\n'
         f'[buffer]\npath = "{buffer}"\n\n{more}\n{sources}'
     )
 
@@ -405,8 +407,8 @@ def machine_source(plc: Plc, metrics: str, device: str = "SAW-01", name: str = "
 
 
 @contextlib.contextmanager
-def running(config: Path, speed: float = 1.0) -> Iterator[Any]:
-    """An agent in this process, in a thread of its own; stopped cleanly at the end."""
+def running(config: Path, speed: float = 1.0, clock: Clock | None = None) -> Iterator[Any]:
+    """An agent in this process, in a thread of its own; stopped cleanly at the end. `clock`: instead of the wall clock at `speed`."""
     from edge_agent.app import build_agent
     from edge_agent.config_text import load
     from edge_agent.contract.clock import PlantClock
@@ -415,7 +417,7 @@ def running(config: Path, speed: float = 1.0) -> Iterator[Any]:
     logged: list[str] = []
 
     async def build() -> Any:
-        return build_agent(load(config), PlantClock.parse(None, None, speed), logged.append)
+        return build_agent(load(config), clock or PlantClock.parse(None, None, speed), logged.append)
 
     agent = loop.call(build())
     agent.logged = logged

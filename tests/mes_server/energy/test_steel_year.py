@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import copy
-import gzip
-from datetime import datetime
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,29 +14,20 @@ from mes_server.energy import rules
 from mes_server.energy import service as energy
 from mes_server.energy.schemas import ReadingFact
 from mes_server.machine_states.schemas import WatchFact
+from tests.support import steel
 from tests.support.plant_model import SMALL_PLANT
 from tests.support.seeing import SOURCE, Facts, feed, rows
 from tests.support.server import RunningServer
+from tests.support.steel import QUARTER_MS
 
-FILE = Path(__file__).parents[3] / "simulators" / "data" / "steel_industry_2018.csv.gz"
-QUARTER_MS = 900_000
 ZONE = ZoneInfo("Asia/Shanghai")
-START = round(datetime(2018, 1, 1, tzinfo=ZONE).timestamp() * 1000)
-
-# golden numbers, computed from the file by code that is not ours to test
-YEAR_KWH, YEAR_PF = 959_636.71, 0.902937
-PEAK_W, PEAK_AT = 628_720.0, datetime(2018, 11, 22, 9, 30, tzinfo=ZONE)
-MONTH_KWH = [126238.29, 91497.34, 80230.41, 78769.8, 79059.28, 65404.64, 81674.41, 68559.43, 57883.07, 84665.65, 86217.61, 59436.78]
-MONTH_PEAK_KW = [612.56, 582.04, 605.24, 556.12, 560.16, 535.4, 486.72, 534.8, 510.48, 557.72, 628.72, 596.72]
-MONTH_PF = [0.9182, 0.9309, 0.9288, 0.915, 0.8994, 0.8934, 0.8995, 0.8735, 0.8675, 0.8629, 0.8955, 0.9229]
+START, PEAK_MS = steel.start_ms(ZONE), steel.peak_ms(ZONE)
 
 
 @pytest.fixture(scope="module")
 def readings() -> list[ReadingFact]:
     """35,041 readings: the baseline at the start of the year, then one at the END of each quarter hour."""
-    lines = [line.split(",") for line in gzip.decompress(FILE.read_bytes()).decode().splitlines() if line and not line.startswith("#")]
-    active = accumulate((float(kwh) * 1000 for kwh, _ in lines), initial=0.0)
-    lagging = accumulate((float(kvarh) * 1000 for _, kvarh in lines), initial=0.0)
+    active, lagging = (accumulate(map(float, values), initial=0.0) for values in steel.intervals())
     return [ReadingFact("INC-01", START + n * QUARTER_MS, wh, None, varh) for n, (wh, varh) in enumerate(zip(active, lagging, strict=True))]
 
 
@@ -58,18 +46,18 @@ def test_year_months_demand_and_power_factor_equal_the_golden_numbers(any_server
     feed(any_server, [*batches, Facts(watches=[WatchFact("INC-01", SOURCE, START, end)])])
     any_server.clock.set_ms(end)
     months = rows(any_server, "/energy/months", year=2018, meter="INC-01")
-    assert [round(one["wh"] / 1000, 2) for one in months] == MONTH_KWH
-    assert [round(one["demand_w_max_15min"] / 1000, 2) for one in months] == MONTH_PEAK_KW
-    assert [round(one["pf"], 4) for one in months] == MONTH_PF
-    assert months[10]["demand_at"] == iso(round(PEAK_AT.timestamp() * 1000))
+    assert [round(one["wh"] / 1000, 2) for one in months] == steel.MONTHS_KWH
+    assert [round(one["demand_w_max_15min"] / 1000, 2) for one in months] == steel.MONTHS_PEAK_KW
+    assert [round(one["pf"], 4) for one in months] == steel.MONTHS_PF
+    assert months[10]["demand_at"] == iso(PEAK_MS)
     assert all((one["coverage"], one["estimated_share"]) == (1.0, 0.0) for one in months)
     with any_server.kit.db.read() as session:
         (active,) = energy.series(session, ["INC-01"], START, end).values()
         (lagging,) = energy.series(session, ["INC-01"], START, end, "reactive_varh").values()
     year, reactive = rules.used(active, START, end).total, rules.used(lagging, START, end).total
     assert year is not None and reactive is not None
-    assert (round(year / 1000, 2), round(reactive / 1000, 2)) == (YEAR_KWH, 456_759.84)
-    assert rules.power_factor(year, reactive) == pytest.approx(YEAR_PF, abs=1e-6)
+    assert (round(year / 1000, 2), round(reactive / 1000, 2)) == (steel.YEAR_KWH, steel.YEAR_KVARH)
+    assert rules.power_factor(year, reactive) == pytest.approx(steel.YEAR_PF, abs=1e-6)
     half_hours = rules.demand_block(active, range(START, end + 1, 2 * QUARTER_MS))
     sliding = rules.demand_sliding(active, START, end, window_s=1800, step_s=900)
     hours = rules.demand_block(active, range(START, end + 1, 4 * QUARTER_MS))
@@ -80,8 +68,7 @@ def test_year_months_demand_and_power_factor_equal_the_golden_numbers(any_server
 def test_a_quarter_hour_in_the_load_profile_is_the_one_that_begins_there(server: RunningServer, readings: list[ReadingFact]) -> None:
     """The trap: the source's stamps are interval ends. 628.72 kW were drawn from 09:30 to 09:45."""
     server.act(server.client(), "/plant", "PUT", model=with_incomer())
-    peak_ms = round(PEAK_AT.timestamp() * 1000)
-    near = [one for one in readings if abs(one.at_ms - peak_ms) <= 4 * QUARTER_MS]
+    near = [one for one in readings if abs(one.at_ms - PEAK_MS) <= 4 * QUARTER_MS]
     feed(server, [Facts(readings=near, watches=[WatchFact("INC-01", SOURCE, near[0].at_ms, near[-1].at_ms)])])
-    (load,) = rows(server, "/energy/load", meters="INC-01", from_=iso(peak_ms - QUARTER_MS), to=iso(peak_ms + 2 * QUARTER_MS), bucket_s=900)
-    assert [(one["at"], one["w_mean"]) for one in load["points"]][1] == (iso(peak_ms), PEAK_W)
+    (load,) = rows(server, "/energy/load", meters="INC-01", from_=iso(PEAK_MS - QUARTER_MS), to=iso(PEAK_MS + 2 * QUARTER_MS), bucket_s=900)
+    assert [(one["at"], one["w_mean"]) for one in load["points"]][1] == (iso(PEAK_MS), steel.PEAK_KW * 1000)
