@@ -1,7 +1,7 @@
 """The real year of a steel plant (UCI data set 851, CC BY 4.0): its quarter hours, the golden numbers, and a meter that shows it over Modbus.
 
-The golden numbers (tests/data/steel_2018_expected.json) were computed straight from the published file. Its stamps are interval ENDS, so the row stamped
-00:15 is the energy from 00:00 to 00:15, and the energy of [a,b) is total(b) - total(a).
+The golden numbers (tests/data/steel_2018_expected.json) were computed straight from the published file. Its stamps are interval ENDS, so the row
+stamped 00:15 is the energy from 00:00 to 00:15, and the energy of [a,b) is total(b) - total(a).
 """
 
 from __future__ import annotations

@@ -28,14 +28,8 @@ from tests.support.wait import eventually
 ZONE = ZoneInfo("Asia/Shanghai")
 START = steel.start_ms(ZONE)
 INCOMER = {
-    "code": "INC-01",
-    "name_zh": "总进线",
-    "name_en": "Incomer",
-    "kind": "incomer",
-    "rated_power_w": 2e6,
-    "edge": "EDGE-L1",
-    "device": "INC-01",
-}
+    "code": "INC-01", "name_zh": "总进线", "name_en": "Incomer", "kind": "incomer", "rated_power_w": 2e6, "edge": "EDGE-L1", "device": "INC-01",
+}  # fmt: skip
 
 
 def through_everything(folder: Path, template: Path, quarters: int, seconds: float, check: Callable[[RunningServer], None]) -> None:
