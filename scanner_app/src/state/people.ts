@@ -15,6 +15,8 @@ export interface Known {
   lang: 'zh' | 'en'
   rights: string[]
   token: string | null
+  /** the language chosen on this tablet, if it is not the one the server has */
+  chosen?: 'zh' | 'en'
 }
 interface Book {
   salt: string
@@ -102,7 +104,8 @@ export async function openSession(how: SignIn): Promise<{ known: Known; station:
   const body: unknown = await response.json().catch(() => null)
   if (!response.ok) throw new ApiError(problemOf(response.status, body))
   const { person, token, station } = body as SessionAnswer
-  const known: Known = { code: person.code, name: person.name, lang: person.lang, rights: person.rights, token: token ?? null }
+  const chosen = book.people[person.code]?.chosen
+  const known: Known = { code: person.code, name: person.name, lang: chosen ?? person.lang, rights: person.rights, token: token ?? null, ...(chosen ? { chosen } : {}) }
   await remember(known, 'badge' in how ? how.badge : null)
   return { known, station }
 }

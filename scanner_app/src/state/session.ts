@@ -121,7 +121,7 @@ export function lock(): void {
 export function switchLang(): void {
   setLang(lang.value === 'zh' ? 'en' : 'zh')
   const known = person.value ? knownPerson(person.value.code) : null
-  if (known) void remember({ ...known, lang: lang.value }, null)
+  if (known) void remember({ ...known, lang: lang.value, chosen: lang.value }, null)
 }
 
 /** Every touch and scan: the person is still here. */

@@ -79,6 +79,8 @@ class Tablet:
         width: int = 1280,
         height: int = 800,
         badge: str | None = "OP01",
+        path: str | None = None,
+        first: str = "login",
         **context: Any,
     ) -> Tablet:
         """A fresh tablet at `station`, signed in by `badge` (None: at the sign-in)."""
@@ -89,8 +91,8 @@ class Tablet:
         page.on("pageerror", lambda error: one.faults.append(str(error)))
         page.on("request", lambda request: None if request.url.startswith((floor.url, "blob:", "data:")) else one.outside.append(request.url))
         page.set_default_timeout(15_000)
-        page.goto(f"{floor.url}/scanner/?lang={lang}")
-        one.see("login")
+        page.goto(f"{floor.url}/scanner/{path if path is not None else f'?lang={lang}'}")
+        one.see(first)
         if badge is not None:
             one.scan(floor.badge(badge))
             if station is not None:

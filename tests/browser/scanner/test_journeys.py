@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from tests.browser.scanner.floor import STOPS, Floor
+from tests.browser.scanner.floor import PIN, STOPS, Floor
 from tests.browser.scanner.tablet import Tablet
 from tests.support.wait import eventually
 
@@ -33,6 +34,22 @@ def test_log_in_is_one_scan_and_a_second_badge_switches(tablet: TabletOf, floor:
     one.scan(floor.badge("OP02"))
     one.wait_text("strip-person", "李明")
     at_most(one, scans=1, taps=0)
+
+
+def test_a_tablet_is_enrolled_by_its_code_and_a_person_without_badge_signs_in(browser: Any, floor: Floor) -> None:
+    """The address of the QR code enrols it; name and PIN on our own keys: one tap to ask, one for the name, six digits."""
+    made = floor.api.post("/devices/enrolment", json={"name": "Tablet DEB", "station": "ST-DEB", "kind": "tablet"}).json()
+    one = Tablet.open(browser, floor, badge=None, station=None, path=f"?enrol={made['code']}&lang=zh", first="band")
+    one.see("login")
+    one.reset()
+    one.tap("no-badge")
+    one.page.get_by_text("李明").first.click()
+    for digit in PIN:
+        one.tap(f"key-{digit}")
+    one.see("home")
+    one.wait_text("strip-person", "李明")
+    assert one.taps <= 1 + len(PIN)
+    one.close()
 
 
 def test_start_is_one_scan_and_one_tap(tablet: TabletOf, floor: Floor) -> None:

@@ -122,3 +122,12 @@ def test_start_offline_survives_a_reload_and_a_conflict_goes_to_the_leader(table
     one.see("refused", timeout_s=30)
     listed = floor.api.get("/decide").json()["items"]
     assert [row["type"] for row in listed] == ["operation.start"]
+    one.tap("dismiss")
+    one.tap("sheet-close")
+    one.scan(floor.badge("SU01"))
+    one.wait_text("strip-person", "赵班长")
+    one.tap("strip-net")
+    one.tap("open-decide")
+    one.tap("decide-drop")
+    one.gone("decide-drop")
+    assert floor.api.get("/decide").json()["items"] == []
