@@ -21,6 +21,9 @@ export function tileReason(tile: Tile): string {
   return inLang(tile, 'reason') || inLang(tile, 'alarm') || alarmName(tile.alarm, tile.code)
 }
 
+/** A machine that waits says so itself; one that stopped without reason or alarm needs somebody's word. */
+export const needsWord = (tile: Tile): boolean => tileLook(tile).tone === 'stop' && !tileReason(tile)
+
 export const isAbnormal = (tile: Tile): boolean => ['stop', 'wait'].includes(tileLook(tile).tone)
 
 /** A machine's newest word from the live stream: what its own controller says, before anything is composed. */
