@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -40,13 +40,34 @@ def refused_inbound(session: Session, limit: int) -> Sequence[ErpInbound]:
 
 
 def touch(session: Session, order: str, *, at_ms: int, urgent: bool, reporter: str | None) -> None:
-    row = session.get(ErpTouched, order)
-    if row is None:
-        session.add(ErpTouched(order_number=order, since_ms=at_ms, urgent=urgent, reporter=reporter, occurred_ms=at_ms))
+    touch_all(session, {order: Touch(at_ms, at_ms, urgent, reporter)})
+
+
+class Touch(NamedTuple):
+    """What a stretch of the journal says of one order: first and last moment, whether it ended something, who was last."""
+
+    since_ms: int
+    occurred_ms: int
+    urgent: bool
+    reporter: str | None
+
+    def then(self, later: Touch) -> Touch:
+        return Touch(self.since_ms, max(self.occurred_ms, later.occurred_ms), self.urgent or later.urgent, later.reporter or self.reporter)
+
+
+def touch_all(session: Session, touched: Mapping[str, Touch]) -> None:
+    """Notes touched orders, one statement to look and one to write each kind."""
+    if not touched:
         return
-    row.urgent = row.urgent or urgent
-    row.reporter = reporter or row.reporter
-    row.occurred_ms = max(row.occurred_ms, at_ms)
+    known = {row.order_number: row for row in session.execute(sa.select(ErpTouched).where(ErpTouched.order_number.in_(list(touched)))).scalars()}
+    for order, touch in touched.items():
+        row = known.get(order)
+        if row is None:
+            session.add(ErpTouched(order_number=order, **touch._asdict()))
+        else:
+            row.urgent, row.reporter = row.urgent or touch.urgent, touch.reporter or row.reporter
+            row.occurred_ms = max(row.occurred_ms, touch.occurred_ms)
+    session.flush()
 
 
 def due_orders(session: Session, before_ms: int, limit: int) -> Sequence[ErpTouched]:

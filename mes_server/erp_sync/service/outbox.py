@@ -27,12 +27,14 @@ def read_journal(session: Session) -> int:
     """Notes the orders the journal touched since last time; moves the cursor in the same transaction. Returns how many records were read."""
     after = journal.cursor(session, READER)
     records = journal.read_after(session, after, limit=JOURNAL_BATCH)
+    touched: dict[str, repository.Touch] = {}
     for record in records:
         if record.type.startswith("erp."):
             continue
-        for order in sorted(orders_touched(record.subject, record.payload)):
-            repository.touch(session, order, at_ms=record.occurred_ms, urgent=record.type in URGENT_TYPES, reporter=record.person)
-            session.flush()
+        touch = repository.Touch(record.occurred_ms, record.occurred_ms, record.type in URGENT_TYPES, record.person)
+        for order in orders_touched(record.subject, record.payload):
+            touched[order] = touched[order].then(touch) if order in touched else touch
+    repository.touch_all(session, touched)
     if records:
         journal.move_cursor(session, READER, records[-1].seq)
     return len(records)
