@@ -39,6 +39,7 @@ class DemoOptions:
     history_days: float | None = None
     seed: int | None = None
     for_s: float | None = None
+    speed: float = 1.0
 
 
 class Progress:
@@ -68,8 +69,11 @@ async def run(options: DemoOptions) -> None:
     scenario = load(options.scenario, options.seed)
     days = scenario.history_days if options.history_days is None else options.history_days
     clock = PlantClock()
+    if options.speed != 1.0:
+        now_ms = clock.now_ms()
+        clock = PlantClock(now_ms, now_ms / 1000.0, options.speed)
     plant = Plant(scenario, history_start(scenario, clock.now_ms(), days))
-    stack = Stack(folder, scenario, plant, clock, StackOptions(fixed_ports=True))
+    stack = Stack(folder, scenario, plant, clock, StackOptions(speed=options.speed, fixed_ports=True))
     try:
         demo = Demo(stack, say)
         await demo.start()
