@@ -40,6 +40,7 @@ class DemoOptions:
     seed: int | None = None
     for_s: float | None = None
     speed: float = 1.0
+    end_when_complete: bool = False
 
 
 class Progress:
@@ -78,7 +79,7 @@ async def run(options: DemoOptions) -> None:
         demo = Demo(stack, say)
         await demo.start()
         await demo.greet()
-        await demo.live(options.for_s)
+        await demo.live(options.for_s, options.end_when_complete)
     finally:
         say("ending everything")
         await stack.stop()
@@ -205,7 +206,7 @@ class Demo:
                 print(f"  Badge        {model.badge(person)}   PIN {model.pin(person)}   ({who})")
         print(f"  Everything of this run is in {self.stack.folder}; Ctrl-C ends it.\n", flush=True)
 
-    async def live(self, for_s: float | None) -> None:
+    async def live(self, for_s: float | None, end_when_complete: bool) -> None:
         """Says once in a while how it goes, until it is time. Raises StackError when a part ends by itself."""
         began = time.monotonic()
         complete = False
@@ -217,8 +218,10 @@ class Demo:
             with contextlib.suppress(httpx.HTTPError, ApiError):
                 text, done = await self._status()
                 if done and not complete:
-                    self.say.done("history complete")
+                    self.say.done(f"history complete: {self._uploaded} acts of people, all of the machines")
                     complete = True
+                    if end_when_complete:
+                        return
                 self.say(text)
 
     async def _status(self) -> tuple[str, bool]:

@@ -67,6 +67,7 @@ class Pipeline:
         self._alias = np.zeros(count, np.uint32)
         self._wire_kind = np.zeros(count, np.uint8)
         self._newest_ms = np.zeros(count, np.int64)  # where an overflow began
+        self._stamped_ms = np.zeros(count, np.int64)  # the moment a tag's first value after the last connect was stamped with
         self._plain = [tag.is_plain for tag in plan.tags]
 
     # --- in ------------------------------------------------------------------------------------------------------------------
@@ -79,9 +80,11 @@ class Pipeline:
             return
         devices = self._device_of[raw.ids]
         floor = self._floor[devices]
-        t_ms = raw.t_ms
         if initial is not None and initial.any():
-            t_ms = np.where(initial & ((t_ms <= floor) | (floor == 0)), max(initial_ms, 1), t_ms)
+            stamped = initial & ((raw.t_ms <= floor) | (floor == 0))
+            self._stamped_ms[raw.ids[stamped]] = max(initial_ms, 1)
+        # What changed while the session was being opened comes after the tag's first value, else a count would seem to go back.
+        t_ms = np.maximum(raw.t_ms, self._stamped_ms[raw.ids])
         behind = t_ms <= floor
         if behind.any():
             if initial is not None:

@@ -92,6 +92,20 @@ def test_first_sight_is_stamped_now_and_counts_nothing() -> None:
     ]
 
 
+def test_a_count_made_while_the_session_was_being_opened_comes_after_the_first_value() -> None:
+    """Found by the whole plant under faults: the old value, stamped with the end of the gap, came after the new one and looked like a reset."""
+    bench = started()
+    bench.put(("good", 400, 102))
+    bench.until(1000, beat=True)
+    bench.pipeline.lost([0], GapCause.EDGE_DOWN, "")
+    bench.pipeline.resume([0], T0 + 5000)
+    bench.put(("good", 400, 102), ("state", -5000, 6), ("order", -99, "WO-1"), initial=True, initial_at=5000)
+    bench.put(("good", 4800, 103), ("good", 5200, 104))
+    out = bench.until(6000)
+    assert [(t, value) for t, name, value in out if name == names.GOOD_TOTAL] == [(5000, 102), (5000, 103), (5200, 104)]
+    assert not next(value for _, name, value in out if name == names.GAP)["counter_reset"]
+
+
 def test_values_come_out_in_the_order_of_their_source_time_behind_the_watermark() -> None:
     bench = started()
     bench.put(("good", 300, 103), ("good", 100, 101), ("temp_c", 250, 215), ("state", 200, 2), ("good", 500, 104))
