@@ -121,6 +121,7 @@ async def _check(options: CheckOptions, folder: Path, say: Callable[[str], None]
             "refused_at_first": _refused(stack),
             "fault_log": run.log,
             "plc_late_s": round(stack.field.late_s, 3),
+            "simulator_stalls_s": [round((to_ms - from_ms) / 1000 / options.speed, 1) for from_ms, to_ms in stack.field.stalls],
             "real_s": round(time.monotonic() - began, 1),
         }
         return Report(findings, facts)

@@ -68,6 +68,25 @@ class FaultRun:
         self._down: list[tuple[str, int, int, str]] = []  # line, from, to, why
 
     async def run(self) -> None:
+        """Until the last fault is over; then until the plant's end only PLCs are watched."""
+        watcher = asyncio.create_task(self._watch_plcs())
+        try:
+            await self._faults()
+            while not self._stack.field.over:
+                await asyncio.sleep(0.2)
+        finally:
+            watcher.cancel()
+
+    async def _watch_plcs(self) -> None:
+        """Notes when the edge agent has found a restarted PLC again: until then it was down for all practical purposes."""
+        while True:
+            await asyncio.sleep(0.3)
+            for outage in self._stack.field.outages_seen:
+                if outage.back_ms is not None and outage.connected_ms is None:
+                    await self._connected(self._stack.scenario.line(outage.line).edge)
+                    outage.connected_ms = self._stack.clock.now_ms()
+
+    async def _faults(self) -> None:
         for at_ms, kind, line in sorted(self._plan.moments):
             clock = self._stack.clock
             await asyncio.sleep(max(0.0, (at_ms - clock.now_ms()) / 1000.0 / clock.speed))
@@ -116,7 +135,7 @@ class FaultRun:
 
     async def _connected(self, edge: str) -> None:
         """Until the agent's sources are connected again (its own health says so)."""
-        for _ in range(200):
+        for _ in range(600):
             try:
                 health = await self._stack.api.once("GET", "/health/system")
                 sources = [s for one in health["edges"] if one["edge"] == edge and one["online"] for s in one["sources"]]
@@ -135,6 +154,9 @@ class FaultRun:
             devices = [m.code for m in scenario.machines if m.line == line] + [m.code for m in scenario.meters if scenario.meter_line(m) == line]
             found += [Excuse(device, from_ms, to_ms, why) for device in devices]
         for outage in self._stack.field.outages_seen:
-            to_ms = outage.back_ms if outage.back_ms is not None else end_ms
+            to_ms = outage.connected_ms if outage.connected_ms is not None else end_ms
             found += [Excuse(m.code, outage.from_ms, to_ms, "PLC restarted") for m in scenario.machines if m.line == outage.line]
+        for from_ms, to_ms in self._stack.field.stalls:
+            devices = [m.code for m in scenario.machines] + [m.code for m in scenario.meters]
+            found += [Excuse(device, from_ms, to_ms, "the simulator did not run") for device in devices]
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from simulators.scenario import Scenario
 _log = logging.getLogger(__name__)
 TICK_S = 0.02  # real seconds between two looks at the clock when much happens
 IDLE_S = 0.25
+STALL_S = 1.5  # real seconds: a machine so busy that the simulator itself does not answer
 
 
 @dataclass(slots=True)
@@ -34,6 +36,7 @@ class Outage:
     line: str
     from_ms: int
     back_ms: int | None = None
+    connected_ms: int | None = None  # when the edge agent had found it again (a fault run watches)
 
 
 class Field:
@@ -61,6 +64,7 @@ class Field:
         self.act_filter: Callable[[ActEvent, Callable[[ActEvent], None]], None] = lambda act, on: on(act)  # mutants break it on purpose
         self.outages_seen: list[Outage] = []
         self.on_offline: Callable[[OfflineEvent], None] = lambda event: None
+        self.stalls: list[tuple[int, int]] = []  # plant times in which this process did not run: its PLCs and meters did not answer
         self.late_s = 0.0  # real seconds a PLC value was shown too late at worst
         self._pending: deque[Event] = deque()
         self._restarts: set[asyncio.Task[None]] = set()
@@ -109,7 +113,12 @@ class Field:
             pause = IDLE_S
             if following is not None:
                 pause = (following - self.clock.now_ms()) / 1000.0 / self.clock.speed
+            before = time.monotonic()
             await asyncio.sleep(min(IDLE_S, max(TICK_S, pause)))
+            slept_s = time.monotonic() - before
+            if slept_s > STALL_S:
+                now_ms = self.clock.now_ms()
+                self.stalls.append((now_ms - round(slept_s * 1000 * self.clock.speed), now_ms))
 
     async def dispatch(self) -> None:
         """Lets everything that happened be seen: ledger first, then PLCs, people, ERP."""

@@ -191,6 +191,7 @@ def edge_config(scenario: Scenario, line_code: str, where: EdgeAddresses, speed:
         'host = "127.0.0.1"',
         f"port = {where.modbus_port}",
         f"period_s = {period}",
+        f"dead_device_skip_s = {1.0 if speed > 1 else 30.0}",
         f"align = {'true' if speed <= 1 else 'false'}",  # on a fast clock a reading's own moment is truer than the tick it was due at
     ]
     for code, unit in units(scenario, line_code).items():
