@@ -49,12 +49,13 @@ async function handle(arrival: Arrival): Promise<void> {
   await use(read)
 }
 
-async function badge(read: Read): Promise<void> {
+async function badge(read: Read, name?: string): Promise<void> {
   const known = knownBadge(read.raw)
   if (sheet.value && person.value && sheet.value.name !== 'person' && sheet.value.name !== 'station') {
     if (known && known.code === person.value.code) return
-    actAs.value = { badge: read.raw, name: known?.name ?? '…' }
-    return showBand('ok', [`本次由 ${known?.name ?? '该工牌'} 记录`, `This act is booked by ${known?.name ?? 'this badge'}`])
+    const who = known?.name ?? name
+    actAs.value = { badge: read.raw, name: who ?? '…' }
+    return showBand('ok', [`本次由 ${who ?? '该工牌'} 记录`, `This act is booked by ${who ?? 'this badge'}`])
   }
   if (known && person.value?.code === known.code && person.value.checked) return
   if (!(await signInByBadge(read.raw))) return
@@ -86,7 +87,7 @@ function unknown(raw: string): void {
 async function act(read: Read, answer: ScanAnswer): Promise<void> {
   switch (answer.kind) {
     case 'badge':
-      return badge(read)
+      return badge(read, answer.label_zh)
     case 'operation':
     case 'order':
       return openSheet('start', { scanned: answer })

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.browser.scanner.tablet import ARGS, SPIES, wedge
 
-SIZES = {"tablet": (1280, 800), "phone": (390, 844)}
+SIZES = ((1280, 800), (390, 844))
 SHEETS = (
     ("stop", "act-stop"),
     ("help", "act-help"),
@@ -28,12 +28,12 @@ CAMERA = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"
 
 
 class Photographer:
-    """One tablet of one size and language; `shoot(name)` writes scanner-<name>-<lang>-<size>.png."""
+    """One tablet of one size and language; `shoot(name)` writes scanner-<name>-<lang>-<width>x<height>.png."""
 
-    def __init__(self, page: Any, folder: Path, lang: str, size: str) -> None:
+    def __init__(self, page: Any, folder: Path, suffix: str) -> None:
         self.page = page
         self.folder = folder
-        self.suffix = f"{lang}-{size}"
+        self.suffix = suffix
         self.written: list[Path] = []
 
     def shoot(self, name: str, wait_ms: int = 350) -> None:
@@ -80,13 +80,13 @@ def take(
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=[*ARGS, *CAMERA])
         for lang, badge in badges.items():
-            for size, (width, height) in SIZES.items():
+            for width, height in SIZES:
                 context = browser.new_context(viewport={"width": width, "height": height}, has_touch=True, permissions=["camera"])
                 context.add_init_script(SPIES)
                 page = context.new_page()
                 page.set_default_timeout(15_000)
                 page.goto(f"{url}/scanner/?lang={lang}")
-                one = Photographer(page, folder, lang, size)
+                one = Photographer(page, folder, f"{lang}-{width}x{height}")
                 _walk(one, badge, station, {"start": operation, "consume": lot, "serial": serial})
                 written += one.written
                 context.close()
