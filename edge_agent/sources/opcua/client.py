@@ -271,6 +271,8 @@ def _decode_slowly(raw: bytes, data: Any) -> decode.Response:
     parameters = response.Parameters
     message = parameters.NotificationMessage
     out = decode.Response(parameters.SubscriptionId, message.SequenceNumber, parameters.MoreNotifications, [])
+    if message.PublishTime is not None and message.PublishTime.year > 1970:
+        out.published_ms = float(ms_of(message.PublishTime))
     for notification in message.NotificationData or ():
         if isinstance(notification, ua.DataChangeNotification):
             rows, overflow = [], []

@@ -60,6 +60,7 @@ class Response:
     more: bool
     changes: list[Changes]
     status: int | None = None  # of a StatusChangeNotification
+    published_ms: float | None = None  # when the server sent it, by the server's clock; None where it does not say
 
     @property
     def is_keep_alive(self) -> bool:
@@ -91,9 +92,9 @@ def _decode(body: bytes, at: int, layouts: Layouts) -> Response:
     subscription, available = struct.unpack_from("<Ii", body, at + 3)
     at += 11 + 4 * max(available, 0)
     more = bool(body[at])
-    sequence, _published, count = struct.unpack_from("<Iqi", body, at + 1)
+    sequence, published, count = struct.unpack_from("<Iqi", body, at + 1)
     at += 17
-    out = Response(subscription, sequence, more, [])
+    out = Response(subscription, sequence, more, [], None, (published - EPOCH_100NS) / 10_000 if published > EPOCH_100NS else None)
     for _ in range(max(count, 0)):
         encoding, namespace, type_id, how, size = struct.unpack_from("<BBHBi", body, at)
         at += 9

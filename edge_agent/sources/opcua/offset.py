@@ -1,10 +1,12 @@
-"""How far a source's clock stands from plant time, judged by the stamps of its changes. Pure."""
+"""How far a source's clock stands from plant time, and how late its answers come, judged by their stamps. Pure."""
 
 from __future__ import annotations
 
 from collections import deque
 
 SEEN = 20  # notifications that a slow clock is judged by
+DELAYS_SEEN = 600  # responses among which the quickest way is looked for
+CLOCK_SET_MS = 60_000.0  # a delay beyond this is a clock that was set, not a network
 
 
 class ClockOffset:
@@ -28,3 +30,24 @@ class ClockOffset:
         if len(self._behind) == SEEN:
             best = max(self._behind)
             self.ms = best if abs(best) > self._tolerance_ms else 0.0
+
+
+class Delay:
+    """How much later than the quickest of the last responses this one came, in real ms.
+
+    The server stamps each response when it sends it; its clock and ours (monotonic) run at one speed, so their offset cancels in the
+    difference. What is still on its way when a delayed response arrives must not be promised: "everything up to now is here" holds for its
+    sending, not for its arrival.
+    """
+
+    def __init__(self) -> None:
+        self._ways: deque[float] = deque(maxlen=DELAYS_SEEN)
+
+    def of(self, published_ms: float | None, arrived_monotonic_ms: float) -> float:
+        if published_ms is None:
+            return 0.0
+        way = arrived_monotonic_ms - published_ms
+        if self._ways and abs(way - self._ways[-1]) > CLOCK_SET_MS:
+            self._ways.clear()
+        self._ways.append(way)
+        return way - min(self._ways)

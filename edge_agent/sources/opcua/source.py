@@ -26,7 +26,7 @@ from edge_agent.pipeline.columns import Columns
 from edge_agent.pipeline.tags import Tag
 from edge_agent.sources.opcua import client, decode
 from edge_agent.sources.opcua.browse import browse_variables
-from edge_agent.sources.opcua.offset import ClockOffset
+from edge_agent.sources.opcua.offset import ClockOffset, Delay
 from edge_agent.sources.source import Browsed, ReadResult, Sink
 
 IN_FLIGHT = 3
@@ -123,6 +123,7 @@ class _PublishLoop:
         settle_s = max(self._config.settle_s, 2 * subscription.publishing_s + self._config.sampling_interval_s)
         self._settle_ms = settle_s * 1000.0 * self._clock.speed
         self._silence_s = 3 * subscription.keep_alive_s + self._config.timeout_s
+        self._delay, self._delay_ms = Delay(), 0.0
         self._offset = ClockOffset((2 * subscription.publishing_s + 2.0) * 1000.0 * self._clock.speed)
 
     async def run(self) -> None:
@@ -155,6 +156,7 @@ class _PublishLoop:
 
     def _take(self, response: decode.Response) -> None:
         arrived_ms = self._clock.now_ms()
+        self._delay_ms = self._delay.of(response.published_ms, time.monotonic() * 1000.0)
         if response.status is not None:
             raise SourceLost(
                 f"The server ended the subscription (status 0x{response.status:08X}).", "服务器终止了订阅。", "Connecting anew.", "正在重连。"
@@ -222,4 +224,4 @@ class _PublishLoop:
         """Up to when everything has arrived; None while more is announced or initial values are missing."""
         if response.more or (self._fresh_left and time.monotonic() < self._fresh_until_s):
             return None
-        return int(arrived_ms + self._offset.ms - self._settle_ms)
+        return int(arrived_ms + self._offset.ms - self._settle_ms - self._delay_ms * self._clock.speed)

@@ -137,6 +137,13 @@ class _PostConfirmation:
         return ""
 
 
-def _quantities(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+def _quantities(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Comparable lines: 13 and 13.0 are one quantity, null and absent are one nothing."""
     names = ("operation", "good", "scrap", "rework", "use", "item", "lot", "quantity")
-    return sorted(tuple(str(row.get(name, "")) for name in names) for row in rows)
+    return sorted(tuple(_said(row.get(name)) for name in names) for row in rows)
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{float(value):.6f}" if isinstance(value, int | float) else str(value)

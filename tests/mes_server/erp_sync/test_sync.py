@@ -259,3 +259,17 @@ def test_nonsense_from_the_erp_breaks_nothing(make_rig: Callable[..., Rig]) -> N
     assert rig.planner.get("/work-orders/WO-1001").status_code == 200
     assert len(rig.messages(direction="in", status="refused")) == 4
     assert all("{" not in row["en"] for row in rig.messages(direction="in", status="refused"))
+
+
+def test_consumed_lots_are_read_back_as_sent(make_rig: Callable[..., Rig]) -> None:
+    """A lot and its quantity arrive, and reading back finds no difference between 3 and 3.0."""
+    rig = make_rig()
+    rig.order()
+    rig.books.put("lots", "CST-7", {"lot": "CST-7", "item": "CST-310", "quantity": 50, "supplier": "S", "expires_at": None, "status": "released"})
+    rig.settle(2)
+    rig.act("operation.start", operation="WO-1001/30", machine="LAT-01", confirmed=True)
+    rig.act("material.consume", operation="WO-1001/30", lot="CST-7", quantity=3, confirmed=True)
+    rig.settle(4)
+
+    assert {row["status"] for row in rig.messages()} == {"posted"}
+    assert rig.books.totals["WO-1001"].consumed[("CST-310", "CST-7")] == 3
