@@ -1,14 +1,15 @@
 """PublishResponse bytes -> columns, without an object a value (OPC 10000-6, 5.2).
 
-Three ways, the fastest that fits: one structured view where all items have the same shape; the layout of the last notification, verified
-vectorised; one precompiled struct an item. Types other than scalars of numbers, Booleans, dates and strings raise Unusual, and the
-caller lets asyncua decode that response.
+The fastest way that fits: one structured view where all items have the same shape; the layout of the last notification, verified
+vectorised; a walk that only finds where each item begins; one precompiled struct an item. Types other than scalars of numbers, Booleans,
+dates and strings raise Unusual, and the caller lets asyncua decode that response.
 """
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,7 @@ for _mask in range(64):
 _SIZES = np.zeros(65536, np.int64)  # by mask | type << 8; 0: not of fixed size
 for _sig, _entry in _STRUCTS.items():
     _SIZES[_sig] = _entry[1]
+_STEPS = {_sig: _entry[1] for _sig, _entry in _STRUCTS.items() if _entry[3]}  # those a walk may pass: with a source time
 
 
 class Layouts:
@@ -137,14 +139,13 @@ class Layouts:
     def __init__(self) -> None:
         self._offsets: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._sigs: npt.NDArray[np.uint16] = np.zeros(0, np.uint16)
-        self._end = 0
 
     def items(self, body: bytes, n: int, start: int, end: int) -> Changes:
         """n monitored item notifications between `start` and `end` (the diagnostics array ends there)."""
         if n >= VECTOR_FROM:
             found = self._same_shape(body, n, start, end)
-            if found is None:
-                found = self._same_layout(body, n, start, end)
+            if found is None and (self._is_same_layout(body, n, start, end) or self._walk(body, n, start)):
+                found = self._gathered(body, n, start)
             if found is not None:
                 return found
         return self._one_by_one(body, n, start)
@@ -152,73 +153,93 @@ class Layouts:
     def _same_shape(self, body: bytes, n: int, start: int, end: int) -> Changes | None:
         sig = body[start + 4] | body[start + 5] << 8
         size = int(_SIZES[sig])
-        if not size or start + n * size > end - 4 or sig & _HAS_STATUS or not sig & _HAS_SOURCE:
+        if not size or start + n * size > end - 4 or not sig & _HAS_SOURCE:
             return None
-        code, kind = _SCALARS[sig >> 8]
-        value_size = struct.calcsize(code)
-        shape = np.dtype(
-            {
-                "names": ["h", "s", "v", "t"],
-                "formats": ["<u4", "<u2", f"<{_NUMPY[code]}", "<i8"],
-                "offsets": [0, 4, 6, 6 + value_size],
-                "itemsize": size,
-            }
-        )
-        table = np.frombuffer(body, shape, n, start)
+        table = np.frombuffer(body, _shape(sig), n, start)
         if not bool((table["s"] == sig).all()):
             return None
-        return Changes(Columns(table["h"].astype(np.uint32), _ms(table["t"]), _bits(table["v"], kind), np.full(n, kind, np.uint8)))
+        kind = _SCALARS[sig >> 8][1]
+        columns = Columns(table["h"].astype(np.uint32), _ms(table["t"]), _bits(table["v"], kind), np.full(n, kind, np.uint8))
+        return _judged(columns, table["q"]) if sig & _HAS_STATUS else Changes(columns)
 
-    def _same_layout(self, body: bytes, n: int, start: int, end: int) -> Changes | None:
-        """Items of mixed types whose sequence of shapes is that of the notification before."""
-        if len(self._sigs) < n:
-            return None
+    def _is_same_layout(self, body: bytes, n: int, start: int, end: int) -> bool:
+        """Whether the sequence of shapes is that of the notification before."""
+        if len(self._sigs) < n or start + int(self._offsets[n - 1]) + int(_SIZES[self._sigs[n - 1]]) > end - 4:
+            return False
+        sigs = _gather(np.frombuffer(body, np.uint8), "u2", self._offsets[:n] + (start + 4))
+        return bool((sigs == self._sigs[:n]).all())
+
+    def _walk(self, body: bytes, n: int, start: int) -> bool:
+        """Finds and remembers where each item begins; False when one is not of fixed size or has no source time."""
+        offsets: list[int] = []
+        sigs: list[int] = []
+        at, steps = start, _STEPS
+        for _ in range(n):
+            sig = body[at + 4] | body[at + 5] << 8
+            step = steps.get(sig)
+            if step is None:
+                return False
+            offsets.append(at)
+            sigs.append(sig)
+            at += step
+        self._offsets, self._sigs = np.array(offsets, np.int64) - start, np.array(sigs, np.uint16)
+        return True
+
+    def _gathered(self, body: bytes, n: int, start: int) -> Changes:
+        """Items of mixed types whose layout is known."""
         raw = np.frombuffer(body, np.uint8)
-        offsets = self._offsets[:n] + start
-        last = int(offsets[-1]) + int(_SIZES[self._sigs[n - 1]])
-        if last > end - 4:
-            return None
-        words = np.ndarray((len(raw) - 1,), "<u2", raw.data, 0, (1,))
-        sigs = words[offsets + 4]
-        if not bool((sigs == self._sigs[:n]).all()):
-            return None
+        offsets, sigs = self._offsets[:n] + start, self._sigs[:n]
         types = (sigs >> 8).astype(np.uint8)
         bits = np.empty(n, np.uint64)
         kinds = np.empty(n, np.uint8)
-        sizes = np.empty(n, np.int64)
+        after = np.empty(n, np.int64)  # where status and time follow the value
         for scalar in np.flatnonzero(np.bincount(types)).tolist():
             code, kind = _SCALARS[scalar]
             mine = np.flatnonzero(types == scalar)
             bits[mine] = _bits(_gather(raw, _NUMPY[code], offsets[mine] + 6), kind)
             kinds[mine] = kind
-            sizes[mine] = struct.calcsize(code)
-        return Changes(Columns(_gather(raw, "u4", offsets), _ms(_gather(raw, "i8", offsets + 6 + sizes)), bits, kinds))
+            after[mine] = offsets[mine] + (6 + struct.calcsize(code))
+        told = np.flatnonzero(sigs & _HAS_STATUS)
+        status = np.zeros(n, np.uint32)
+        status[told] = _gather(raw, "u4", after[told])
+        after[told] += 4
+        return _judged(Columns(_gather(raw, "u4", offsets), _ms(_gather(raw, "i8", after)), bits, kinds), status)
 
     def _one_by_one(self, body: bytes, n: int, at: int) -> Changes:
         rows = _Rows(body)
-        begin = at
-        regular = True
-        offsets: list[int] = []
-        sigs: list[int] = []
         for row in range(n):
             sig = body[at + 4] | body[at + 5] << 8
             entry = _STRUCTS.get(sig)
             if entry is None:
-                regular = False
                 at = rows.odd(row, at, sig)
                 continue
             made, size, has_status, has_time, kind = entry
-            offsets.append(at - begin)
-            sigs.append(sig)
             rows.put(row, made.unpack_from(body, at), has_status, has_time, kind)
-            regular = regular and has_time and not has_status
             at += size
-        if regular and n >= VECTOR_FROM:
-            self._offsets, self._sigs = np.array(offsets, np.int64), np.array(sigs, np.uint16)
         return rows.changes()
 
 
 _NUMPY = {"B": "u1", "b": "i1", "h": "i2", "H": "u2", "i": "i4", "I": "u4", "q": "i8", "f": "f4"}
+
+
+@cache
+def _shape(sig: int) -> np.dtype[Any]:
+    """One item of this mask and type: handle, mask and type, value, status (where the mask has it), source time."""
+    code, _ = _SCALARS[sig >> 8]
+    after = 6 + struct.calcsize(code)
+    status = bool(sig & _HAS_STATUS)
+    names, formats, offsets = ["h", "s", "v", "t"], ["<u4", "<u2", f"<{_NUMPY[code]}", "<i8"], [0, 4, 6, after + 4 * status]
+    if status:
+        names, formats, offsets = [*names, "q"], [*formats, "<u4"], [*offsets, after]
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": int(_SIZES[sig])})
+
+
+def _judged(columns: Columns, status: npt.NDArray[np.uint32]) -> Changes:
+    """Values whose status is bad become null; rows with the overflow bit are named."""
+    if not status.any():
+        return Changes(columns)
+    columns.kinds = np.where(status & _BAD, columns.kinds | NULL, columns.kinds).astype(np.uint8)
+    return Changes(columns, np.flatnonzero((status & OVERFLOW) == OVERFLOW).tolist())
 
 
 def _gather(raw: npt.NDArray[np.uint8], code: str, offsets: npt.NDArray[np.int64]) -> npt.NDArray[Any]:

@@ -106,6 +106,24 @@ def test_a_remembered_layout_is_not_believed_when_it_changed() -> None:
         assert by_us(raw, layouts) == by_asyncua(raw)
 
 
+@pytest.mark.parametrize("mixed", [False, True])
+def test_big_notifications_with_states_say_the_same_as_item_by_item(mixed: bool) -> None:
+    """Good, uncertain, bad and overflow among 300 items, in every order: structured view, walk and remembered layout against one by one."""
+    dice = random.Random(4)
+    layouts = decode.Layouts()
+    kinds = [dice.choice([V.Double, V.Float, V.UInt16, V.Boolean]) if mixed else V.Double for _ in range(300)]
+    for _ in range(4):
+        order = dice.sample(range(300), 300)
+        states = [dice.choice([0, 0, 0, 0x408F0000, 0x80310000, decode.OVERFLOW]) for _ in order]
+        items = [item(dice, handle, kinds[handle], status, server=mixed and handle % 2 == 0) for handle, status in zip(order, states, strict=True)]
+        for _ in range(2):
+            whole = decode.decode(encoded(items), 0, layouts).changes[0]
+            singly = [decode.decode(encoded([one]), 0, decode.Layouts()).changes[0] for one in items]
+            assert whole.columns.rows() == [row for one in singly for row in one.columns.rows()]
+            assert whole.overflow == [row for row, one in enumerate(singly) if one.overflow]
+            assert whole.overflow == [row for row, status in enumerate(states) if status == decode.OVERFLOW]
+
+
 def test_info_bits_are_masked_and_an_overflow_is_told() -> None:
     dice = random.Random(2)
     raw = encoded([item(dice, 1, V.Double), item(dice, 2, V.Double, decode.OVERFLOW), item(dice, 3, V.Double, 0x80000000)])
