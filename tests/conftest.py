@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("gemba", deadline=None)  # a law is true or false; how long an example takes depends on who else uses the machine
+settings.load_profile("gemba")
 
 FLOOR_FILE = Path(__file__).parent / "floor.txt"
 
