@@ -2,7 +2,8 @@
 
     python3 .ci/prepare.py venv            .venv from .ci/requirements.lock (pinned, with hashes)
     .venv/bin/python .ci/prepare.py web    builds the web apps if their sources changed
-    .venv/bin/python .ci/prepare.py services   Chromium with a CJK font, PostgreSQL, Mosquitto from Debian's packages
+    .venv/bin/python .ci/prepare.py services   Chromium with a CJK font, PostgreSQL, Mosquitto from Debian's packages,
+                                               and the OPC UA server that the edge agent is tested against (tests/peers)
 
 Every step prints what it does, does nothing when there is nothing to do, and ends with the one command that helps when it cannot go on.
 """
@@ -128,8 +129,22 @@ def web() -> None:
     stamp.write_text(want)
 
 
+def peers() -> None:
+    """tests/peers/node_modules: a third-party OPC UA server for the tests (70 MB, once)."""
+    folder = ROOT / "tests" / "peers"
+    stamp, want = folder / "node_modules" / ".gemba-stamp", digest(folder / "package-lock.json")
+    if stamped(stamp, want):
+        return
+    node_path = node()
+    env = {**os.environ, "PATH": f"{node_path.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    say("installing the third-party OPC UA server of tests/peers")
+    run(node_path, npm_cli(node_path), "ci", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", env=env)
+    stamp.write_text(want)
+
+
 def services() -> None:
     """Installs what is missing when this is root on a Debian; otherwise says the one command."""
+    peers()
     missing = sorted({package for path, package in PACKAGES.items() if not Path(path).exists()})
     if not missing:
         return

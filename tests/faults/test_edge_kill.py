@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,32 +14,12 @@ import pytest
 from asyncua import ua
 
 from tests.support.broker import KINDS, broker_of
-from tests.support.edge import Host, Plc, config_text, machine_source
+from tests.support.edge import AgentProcess, Host, Plc, config_text, machine_source
 from tests.support.wait import eventually
 
 MORE = "min_cycle_s = 0.02"
 METRICS = 'state = { node = "s=State" }\ngood = { node = "s=Good", width_bits = 16, decrease = "rollover" }\nspeed_rpm = { node = "s=Speed" }'
 FIRST = 65_400  # rolls over on the way
-
-
-class AgentProcess:
-    def __init__(self, config: Path) -> None:
-        self.config = config
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "edge_agent", "run", "--config", str(self.config)]
-        self.process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}, stderr=subprocess.DEVNULL)
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-
-    def terminate(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(15)
 
 
 class Machine(threading.Thread):

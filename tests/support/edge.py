@@ -11,6 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -404,6 +408,28 @@ def machine_source(plc: Plc, metrics: str, device: str = "SAW-01", name: str = "
         f'[sources.{name}.devices.{device}]\nkind = "machine"\nnamespace = "{NAMESPACE}"\nnode_prefix = "{device}."\n{device_more}\n'
         f"[sources.{name}.devices.{device}.metrics]\n{metrics}\n"
     )
+
+
+class AgentProcess:
+    """`gemba-edge run` as a process of its own, which a test may kill."""
+
+    def __init__(self, config: Path) -> None:
+        self.config = config
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "edge_agent", "run", "--config", str(self.config)]
+        self.process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}, stderr=subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(15)
 
 
 @contextlib.contextmanager

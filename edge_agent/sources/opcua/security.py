@@ -63,7 +63,7 @@ def choose(endpoints: list[ua.EndpointDescription], wanted: str) -> Choice:
     """The wanted policy, or the strongest offered, with SignAndEncrypt. Raises SourceMisconfigured with what is offered."""
     offered: dict[str, bytes] = {}
     for endpoint in endpoints:
-        name = endpoint.SecurityPolicyUri.rpartition("#")[2]
+        name = endpoint.SecurityPolicyUri.rpartition("#")[2].replace("_", "")  # on the wire "Aes256_Sha256_RsaPss"
         if endpoint.SecurityMode == ua.MessageSecurityMode.SignAndEncrypt and name in POLICIES and endpoint.ServerCertificate:
             offered[name] = _first_certificate(endpoint.ServerCertificate)
     for name, policy in POLICIES.items():

