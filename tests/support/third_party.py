@@ -3,8 +3,8 @@
 with Peer("node-opcua", folder, Good=65530) as peer:
     peer.set(Good=65531, t_ms=…); peer.get("Good") -> {"value": 65531, "t_ms": …}; peer.ask({"channels": True}); peer.kill(); peer.start(Good=65540)
 
-node-opcua (MIT, npm, `tests/peers/package-lock.json`), open62541 in the wheel `o6` (extra `dev` only; not free software, but without a credential it may be
-used for ten minutes a process, commercially too: nothing of the product imports or ships it), pyModbusTCP (MIT, extra `dev`).
+node-opcua (MIT, npm, `tests/peers/package-lock.json`); open62541 in the wheel `o6` (extra `dev` only: not free software, but without a credential
+it may be used for ten minutes a process, commercially too; nothing of the product imports or ships it); pyModbusTCP (MIT, extra `dev`).
 """
 
 from __future__ import annotations

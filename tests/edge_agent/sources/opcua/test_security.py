@@ -33,7 +33,7 @@ ALL = ("None", "Basic128Rsa15", "Basic256", "Basic256Sha256", "Aes128_Sha256_Rsa
 def test_the_strongest_or_the_wanted_policy_is_chosen(offered: tuple[str, ...], wanted: str, chosen: str) -> None:
     found = choose(offers(*offered), wanted)
 
-    assert found.policy.URI == URI + chosen
+    assert URI + chosen == found.policy.URI
     assert found.certificate == chosen.encode()
 
 
