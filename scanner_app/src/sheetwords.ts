@@ -128,7 +128,7 @@ export const t = words({
   scanner: ['扫描枪', 'Scanner'],
   scan_this: ['请用扫描枪扫这张卡', 'Scan this card'],
   learn: ['开始学习', 'Learn it'],
-  scan_this_sub: ['本机会记住它的速度、结束符和 GS1 分隔符。', 'This tablet learns its speed, its ending and its GS1 separator.'],
+  scan_this_sub: ['本机会记住它的速度和结束符；GS1 分隔符的各种写法都认识。', 'This tablet learns its speed and its ending; every way to send the GS1 separator is known.'],
   cal_ok: ['读到 {n} 个字符，每字符 {ms} ms，结束符 {end}', '{n} characters, {ms} ms each, ending {end}'],
   cal_wrong: ['内容不对：“{text}”。检查扫描枪的键盘布局。', 'Wrong content: “{text}”. Check the keyboard layout of the scanner.'],
   cal_none: ['没有', 'none'],
