@@ -29,11 +29,11 @@ def main() -> int:
     rows: list[dict[str, Any]] = []
     print(f"{'name':58} {'figure':>14} {'unit':14} {'limit':>14} {'ratio':>8}")
     for name in chosen.name or names():
-        for row in importlib.import_module(f"benchmarks.{name}").run():
-            rows.append(row)
-            limit = "" if row["limit"] is None else f"{row['limit']:,.1f}"
-            ratio = "" if row["ratio"] is None else f"{row['ratio']:.3f}"
-            print(f"{row['name']:58} {row['figure']:>14,.2f} {row['unit']:14} {limit:>14} {ratio:>8}", flush=True)
+        for one in importlib.import_module(f"benchmarks.{name}").run():
+            rows.append(one)
+            limit = "" if one["limit"] is None else f"{one['limit']:,.1f}"
+            ratio = "" if one["ratio"] is None else f"{one['ratio']:.3f}"
+            print(f"{one['name']:58} {one['figure']:>14,.2f} {one['unit']:14} {limit:>14} {ratio:>8}", flush=True)
     if chosen.json:
         chosen.json.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return 0

@@ -100,17 +100,17 @@ def _measure(folder: Path, mixed: bool, rate: float) -> _Measured:
         config = str(_config(folder, broker, port))
         agent = subprocess.Popen([sys.executable, "-m", "edge_agent", "run", "--config", config], env=environment)
         try:
-            _wait(lambda: counter.values >= 10 * TAGS, 60)
+            _wait(lambda: counter.counted >= 10 * TAGS, 60)
             time.sleep(WARM_S)
-            cpu, values, started = _cpu_s(agent.pid), counter.values, time.monotonic()
+            cpu, values, started = _cpu_s(agent.pid), counter.counted, time.monotonic()
             behind.value = 0
             time.sleep(SECONDS)
-            cpu, values, seconds = _cpu_s(agent.pid) - cpu, counter.values - values, time.monotonic() - started
+            cpu, values, seconds = _cpu_s(agent.pid) - cpu, counter.counted - values, time.monotonic() - started
             late = int(behind.value)
             wanted.value = 0.0
-            _wait(lambda: counter.values >= sent.value, 10)
+            _wait(lambda: counter.counted >= sent.value, 10)
             time.sleep(0.5)  # what is twice would come now
-            lost = int(sent.value) - counter.values
+            lost = int(sent.value) - counter.counted
         finally:
             agent.terminate()
             agent.wait(15)
@@ -152,7 +152,7 @@ def _make_counting_host() -> Any:
 
         def __init__(self, broker: Any) -> None:
             super().__init__(broker)
-            self.values = 0
+            self.counted = 0
             self.mark = 0
             self.holes: list[int] = []
             self.watched: set[int] = set()
@@ -168,7 +168,7 @@ def _make_counting_host() -> Any:
             if mark.n != self.mark + 1:
                 self.holes.append(mark.n)
             self.mark = mark.n
-            self.values += len(payload.metrics) - (payload.metrics[-1].alias in self.watched)  # it is the last of its record
+            self.counted += len(payload.metrics) - (payload.metrics[-1].alias in self.watched)  # it is the last of its record
             self.command(**{names.STORED_EPOCH: mark.epoch, names.STORED_UP_TO: mark.n})
 
     return Counting
@@ -176,8 +176,3 @@ def _make_counting_host() -> Any:
 
 def CountingHost(broker: Any) -> Any:  # noqa: N802 - a class made late, so that importing this module stays light
     return _make_counting_host()(broker)
-
-
-if __name__ == "__main__":
-    for row in run():
-        print(row)
