@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--seed", type=int, help="another plant of the same kind")
     run.add_argument("--speed", type=float, default=1.0, help="plant seconds a real second (default: 1)")
     run.add_argument("--for-s", type=float, help="end after this many real seconds (default: Ctrl-C)")
-    run.add_argument("--end-when-complete", action="store_true", help="end as soon as the history is in")
+    run.add_argument("--end-when-complete", action="store_true", help="end as soon as the history is in and compared with the truth")
     one = commands.add_parser("check", help="run, drain, compare the product's public API with the ledger of truth; exit 0 only if all holds")
     one.add_argument("--scenario", default="check", help="demo, check, quiet, or a TOML file (default: check)")
     one.add_argument("--hours", type=float, default=1.0, help="plant hours (default: 1)")

@@ -195,13 +195,26 @@ async def findings_of(stack: Stack, truth: Truth, excuses: list[Excuse], scenari
     return findings
 
 
+async def history_findings(stack: Stack, truth: Truth) -> list[Finding]:
+    """A history that came in late, compared as if it had never been late: pieces, states, OEE. (Its loads are only kept by the minute.)"""
+    api, start_ms, end_ms = stack.api, truth.start_ms, truth.end_ms
+    excuses = [
+        Excuse(m.code, from_ms, to_ms, "PLC restarted") for line, from_ms, to_ms in truth.outages for m in truth.scenario.machines if m.line == line
+    ]
+    found = [gap for row in await collect.gaps(api, start_ms, end_ms) if (gap := collect.gap(row, start_ms, end_ms))]
+    findings = [compare.gaps("gaps are explained", found, excuses, 0, 0)]
+    findings += await _pieces_by_shift(stack, truth, {})
+    findings += await _times(stack, truth)
+    return findings
+
+
 def _gaps(rows: list[dict[str, Any]], excuses: list[Excuse], truth: Truth, speed: float) -> Finding:
     said = [gap for row in rows if (gap := collect.gap(row, truth.start_ms, truth.end_ms))]
     slack = round((RESOLUTION_S + (RESOLUTION_REAL_S + settle_s(speed)) * speed) * 1000)
     return compare.gaps("gaps are explained", said, excuses, slack, slack)
 
 
-async def _pieces(stack: Stack, truth: Truth, missing: dict[str, int]) -> list[Finding]:
+async def _pieces_by_shift(stack: Stack, truth: Truth, missing: dict[str, int]) -> list[Finding]:
     api, start_ms, end_ms = stack.api, truth.start_ms, truth.end_ms
     true = {key: pair for key, pair in truth.counts(start_ms, end_ms).items() if pair != (0, 0)}
     allowed = {key: missing.get(key[0], 0) for key in true}
@@ -213,7 +226,12 @@ async def _pieces(stack: Stack, truth: Truth, missing: dict[str, int]) -> list[F
         shifts_said |= {(day, shift, *key): pair for key, pair in (await collect.counts(api, begin, end)).items()}
     by_machine = {key: missing.get(key[2], 0) for key in shifts_true}
     findings.append(compare.counts("pieces by machine, operation and shift", shifts_true, shifts_said, by_machine))
-    orders = await collect.orders(api)
+    return findings
+
+
+async def _pieces(stack: Stack, truth: Truth, missing: dict[str, int]) -> list[Finding]:
+    findings = await _pieces_by_shift(stack, truth, missing)
+    orders = await collect.orders(stack.api)
     operations = {key: pair for key, pair in truth.operations().items() if pair != (0, 0)}
     by_operation = _allowed_operations(truth, missing)
     findings.append(compare.counts("pieces by operation of the order", operations, collect.operations(orders), by_operation))

@@ -18,8 +18,11 @@ import httpx
 
 from edge_agent.contract.clock import PlantClock, iso
 from simulators import model
+from simulators.check import history_findings
+from simulators.compare import table
 from simulators.operators import Api, ApiError
 from simulators.operators.tablets import act_body
+from simulators.oracle import Truth
 from simulators.physics import ActEvent, Event, MinuteEvent, Plant, PowerEvent, VarEvent
 from simulators.physics.calendar import Calendar
 from simulators.processes import Child
@@ -101,6 +104,7 @@ class Demo:
         self._acts: list[ActEvent] = []
         self._past: list[Event] = []
         self._uploaded = 0
+        self._history_end_ms = 0
         self._recordings = {line.code: stack.folder / f"history-{line.code}.jsonl.gz" for line in stack.scenario.lines}
         self._upload: asyncio.Task[None] | None = None
 
@@ -132,6 +136,7 @@ class Demo:
     def _write_history(self, end_ms: int) -> None:
         """Runs the physics up to `end_ms`; runs in a thread beside the server's start."""
         plant, stack = self.stack.plant, self.stack
+        self._history_end_ms = end_ms
         recorder = Recorder(stack.scenario, self._recordings, plant.start_ms, end_ms)
         at_ms = plant.start_ms
         while True:
@@ -221,8 +226,17 @@ class Demo:
                     self.say.done(f"history complete: {self._uploaded} acts of people, all of the machines")
                     complete = True
                     if end_when_complete:
+                        await self._verify()
                         return
                 self.say(text)
+
+    async def _verify(self) -> None:
+        """Is the history told truly, though it came two weeks late? Raises StackError with the table when it is not."""
+        truth = Truth(self.stack.ledger, self.stack.scenario, self.stack.plant.start_ms, self._history_end_ms)
+        findings = await history_findings(self.stack, truth)
+        print(table(findings), flush=True)
+        if not all(one.ok for one in findings):
+            raise StackError("the history is not told truly")
 
     async def _status(self) -> tuple[str, bool]:
         """(one line, whether the history is in)."""
