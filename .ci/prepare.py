@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / ".ci" / "requirements.lock"
 NODE_LOCK = ROOT / ".ci" / "node.lock"
+PEERS_LOCK = ROOT / ".ci" / "peers.lock"
 PACKAGES = {  # what must be there -> Debian package
     "/usr/bin/chromium": "chromium",
     "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc": "fonts-noto-cjk",
@@ -129,6 +130,31 @@ def web() -> None:
     stamp.write_text(want)
 
 
+def python_peers() -> None:
+    """tests/peers/site: third-party servers from Python wheels, apart from the product's environment."""
+    site = ROOT / "tests" / "peers" / "site"
+    stamp, want = site / ".gemba-stamp", digest(PEERS_LOCK) + sys.version
+    if stamped(stamp, want):
+        return
+    say("installing the third-party servers of tests/peers")
+    shutil.rmtree(site, ignore_errors=True)
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--require-hashes",
+        "--no-deps",
+        "--target",
+        site,
+        "-r",
+        PEERS_LOCK,
+    )
+    stamp.write_text(want)
+
+
 def peers() -> None:
     """tests/peers/node_modules: a third-party OPC UA server for the tests (70 MB, once)."""
     folder = ROOT / "tests" / "peers"
@@ -145,6 +171,7 @@ def peers() -> None:
 def services() -> None:
     """Installs what is missing when this is root on a Debian; otherwise says the one command."""
     peers()
+    python_peers()
     missing = sorted({package for path, package in PACKAGES.items() if not Path(path).exists()})
     if not missing:
         return

@@ -3,14 +3,16 @@
 with Peer("node-opcua", folder, Good=65530) as peer:
     peer.set(Good=65531, t_ms=…); peer.get("Good") -> {"value": 65531, "t_ms": …}; peer.ask({"channels": True}); peer.kill(); peer.start(Good=65540)
 
-node-opcua (MIT, npm, `tests/peers/package-lock.json`); open62541 in the wheel `o6` (extra `dev` only: not free software, but without a credential
-it may be used for ten minutes a process, commercially too; nothing of the product imports or ships it); pyModbusTCP (MIT, extra `dev`).
+node-opcua (MIT, npm, `tests/peers/package-lock.json`); open62541 in the wheel `o6` (its Python binding is not free software, but without a
+credential it may be used for ten minutes a process, commercially too; nothing of the product imports, ships or installs it); pyModbusTCP (MIT).
+The wheels stand in `tests/peers/site` (`.ci/peers.lock`), apart from the product's environment.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import queue
 import shutil
 import subprocess
@@ -25,6 +27,7 @@ from tests.support.wait import free_port
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tests" / "peers"
+SITE = FOLDER / "site"
 ANSWER_S = 60.0
 
 
@@ -43,8 +46,8 @@ def _command(name: str) -> list[str]:
     if name == "node-opcua":
         return [_node(), str(FOLDER / "opcua_server.mjs")]
     module, script = {"open62541": ("o6", "open62541_server.py"), "pyModbusTCP": ("pyModbusTCP", "modbus_slave.py")}[name]
-    if importlib.util.find_spec(module) is None:
-        pytest.skip(f"{module} is not installed (extra `dev`)")
+    if not (SITE / module).is_dir():
+        pytest.skip(f"{module} is not installed: python .ci/prepare.py services")
     return [sys.executable, str(FOLDER / script)]
 
 
@@ -68,7 +71,8 @@ class Peer:
         """Starts with these values; what it held before is forgotten, as in a PLC without retained memory."""
         command = [*self._command, str(self.port), str(self._folder), json.dumps(first)]
         self._answers = queue.Queue()
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SITE), os.environ.get("PYTHONPATH", "")])}
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env)
         threading.Thread(target=_read, args=(self._process, self._answers), daemon=True).start()
         assert json.loads(self._answer()) == {"ready": True}
 
