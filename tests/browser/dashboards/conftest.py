@@ -15,7 +15,7 @@ from tests.support.server import sqlite_template
 STATIC = Path(__file__).parents[3] / "mes_server" / "static" / "dashboards"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop must not outlive the file: other files of the worker run their own
 def browser() -> Iterator[Browser]:
     assert (STATIC / "index.html").exists(), "the dashboards are not built; run: make setup"
     with sync_playwright() as playwright:

@@ -38,14 +38,14 @@ def web_apps() -> Path:
     return ROOT / "mes_server" / "static"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop must not outlive the file: other files of the worker run their own
 def playwright() -> Iterator[Any]:
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
     with api.sync_playwright() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop must not outlive the file: other files of the worker run their own
 def browser(playwright: Any) -> Iterator[Any]:
     path = chromium_path()
     if path is None:

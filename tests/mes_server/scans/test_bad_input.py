@@ -68,4 +68,4 @@ def test_naughty_strings_are_answered_in_words(any_server: RunningServer, where:
             answer = _post(client, "/acts/batch", {"device_time": server.now(), "acts": [act, {"type": text}, {text: text}]})
             assert [one["status"] for one in answer.json()["results"]] == ["refused"] * 3
         assert answer.status_code < 500, (text, answer.text[:300])
-    assert where in ("scan", "acts") or kept > index * 0.7
+    assert where in ("scan", "acts") or len(strings) < 100 or kept > index * 0.7
