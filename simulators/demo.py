@@ -28,7 +28,7 @@ from simulators.physics.calendar import Calendar
 from simulators.processes import Child
 from simulators.recording import Recorder
 from simulators.scenario import Scenario, load
-from simulators.stack import ADMIN_PASSWORD, ADMIN_USER, Stack, StackError, StackOptions
+from simulators.stack import ADMIN_USER, Stack, StackError, StackOptions
 
 CHUNK_MS = 6 * 3_600_000
 BATCH = 400
@@ -201,7 +201,7 @@ class Demo:
         self.say.done("the plant lives")
         print(f"\n  Dashboards   {url}/dashboards/")
         print(f"  Tablet       {url}/scanner/   enrolment code {enrolment['code']} (good for ten minutes; more under People and devices)")
-        print(f"  Sign in      {ADMIN_USER} / {ADMIN_PASSWORD}   (administrator)")
+        print(f"  Sign in      {ADMIN_USER} / {self.stack.admin_password}   (administrator)")
         for person in scenario.people:
             if person.user:
                 print(f"               {person.user} / {model.password(person)}   ({person.role}, {person.name})")

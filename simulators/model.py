@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +119,7 @@ def people(scenario: Scenario) -> list[dict[str, Any]]:
 
 
 def password(person: Person) -> str:
-    return f"gemba-{person.user}"
+    return f"{person.user}-{_digits(person, 'password', 8)}"
 
 
 def pin(person: Person) -> str:
@@ -125,8 +127,13 @@ def pin(person: Person) -> str:
 
 
 def _digits(person: Person, what: str, length: int) -> str:
-    """Digits that belong to a person and look like no run (a demo's secrets are printed, so they need not be random)."""
-    return f"{int(hashlib.sha256(f'{what}/{person.code}'.encode()).hexdigest(), 16) % 10**length:0{length}d}"
+    """Digits that belong to a person in this run: no demo has the secrets of another."""
+    return f"{int(hashlib.sha256(f'{_run_secret()}/{what}/{person.code}'.encode()).hexdigest(), 16) % 10**length:0{length}d}"
+
+
+@cache
+def _run_secret() -> str:
+    return secrets.token_hex(16)
 
 
 @dataclass(frozen=True, slots=True)

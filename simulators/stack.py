@@ -26,7 +26,7 @@ from simulators.physics import Plant
 from simulators.processes import Child, Ports
 from simulators.scenario import Line, Scenario
 
-ADMIN_USER, ADMIN_PASSWORD = "admin", "pump-works-2026"
+ADMIN_USER = "admin"
 HOST_ID = "gemba"
 
 
@@ -58,6 +58,7 @@ class Stack:
         self.erp_port = self.ports.take(8090 if fixed else 0)
         plcs = {line.code: self.ports.take(4840 + n if fixed else 0) for n, line in enumerate(scenario.lines)}
         self.modbus = {line.code: self.ports.take(5020 + n if fixed else 0) for n, line in enumerate(scenario.lines)}
+        self.admin_password = secrets.token_urlsafe(9)
         self.plc_password, self.erp_key = secrets.token_urlsafe(12), secrets.token_urlsafe(18)
         self.ledger = Ledger(folder / "ledger.db", new=True)
         identities = {code: identity(port, folder / "plc", self.plc_password) for code, port in plcs.items()}
@@ -185,7 +186,7 @@ confirm_every_s = {max(300.0, 2 * self.options.speed)}
 
     async def _init(self) -> None:
         """`gemba-server init` makes the data folder and, unattended, its administrator."""
-        password = self._secret("admin.password", ADMIN_PASSWORD)
+        password = self._secret("admin.password", self.admin_password)
         arguments = [*self._server_arguments("init"), "--admin-user", ADMIN_USER, "--admin-password-file", str(password), "--admin-name", "Admin"]
         init = Child("init", "mes_server", arguments, self.folder / "init.log")
         await init.start()
@@ -208,7 +209,7 @@ confirm_every_s = {max(300.0, 2 * self.options.speed)}
     async def set_up(self) -> None:
         """Plant model, people, tablets, an API token; then the edges' configuration files with the users their broker made."""
         api = self.api
-        await api.sign_in(user=ADMIN_USER, password=ADMIN_PASSWORD)
+        await api.sign_in(user=ADMIN_USER, password=self.admin_password)
         made = await api.call("POST", "/api-tokens", {"name": "simulators", "roles": [{"role": "admin"}]})
         await api.act("PUT", "/plant", model=model.plant_model(self.scenario))
         for person in model.people(self.scenario):
