@@ -62,13 +62,21 @@ class Cluster:
         self.has_template = True
 
 
+def _reachable() -> Path:
+    """A temporary folder that the user postgres may walk to: root's own TMPDIR may lie in a folder of root's."""
+    for folder in (Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/tmp")):
+        if os.geteuid() != 0 or all(one.stat().st_mode & 0o001 for one in (folder, *folder.parents)):
+            return folder
+    raise AssertionError("no temporary folder that another user may walk to")
+
+
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
     """Starts a cluster (fsync off: the tests kill our processes, not PostgreSQL); skips with the command to run if there are no binaries."""
     where = binaries()
     if where is None:
         pytest.skip(f"NOT RUN: PostgreSQL's server programs are not on this machine. Run: {INSTALL}")
-    folder = Path(tempfile.mkdtemp(prefix="gemba-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="gemba-pg-", dir=_reachable()))
     prefix: list[str] = []
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
