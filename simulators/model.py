@@ -175,7 +175,7 @@ def edge_config(scenario: Scenario, line_code: str, where: EdgeAddresses, speed:
         f"path = {_s(buffer)}",
         "",
         "[delivery]",
-        f"health_s = {1.0 if speed > 1 else 5.0}",
+        f"health_s = {1.0 if speed > 1 else 2.0}",
         "",
         f"[sources.PLC-{line_code}]",
         'type = "opcua"',

@@ -53,7 +53,7 @@ class Desk:
 
     async def _acts(self, strays: frozenset[str]) -> None:
         self.unsettled = []
-        for entry in (await self._api.get("/decide"))["items"][::-1]:
+        for entry in (await self._api.pages("/decide", limit=200))[::-1]:
             what = "drop" if entry["event_id"] in strays else "retry"
             fields = {"note": "scanned twice"} if what == "drop" else {}
             if not await self._try("POST", f"/decide/{entry['event_id']}/{what}", **fields):
