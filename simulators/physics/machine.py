@@ -82,7 +82,7 @@ class Machine:
     def plan_cycle(self, ideal_s: float, calm: bool) -> list[tuple[str, float, str]]:
         """The stretches of one piece: producing, now and then broken by a micro-stop or a failure. Advances the failure clock."""
         rng = self.rng
-        work = ideal_s * (1.0 + 0.12 * self.wear * self.wear) * rng.uniform(0.985, 1.09)
+        work = ideal_s * (1.0 + 0.12 * self.wear * self.wear) * rng.uniform(0.99, 1.16)
         if calm:
             return [("producing", work, "")]
         plan: list[tuple[str, float, str]] = []
@@ -91,7 +91,7 @@ class Machine:
         self.to_failure_s -= work
         if self.to_failure_s <= 0:
             first = work * rng.uniform(0.1, 0.9)
-            repair = min(7200.0, max(240.0, rng.lognormvariate(6.7, 0.7)))
+            repair = min(7200.0, max(240.0, rng.lognormvariate(7.0, 0.7)))
             plan = [("producing", first, ""), ("fault", repair, self.pick_alarm("fault").code), ("producing", work - first, "")]
             self.draw_failure()
         elif micro:
