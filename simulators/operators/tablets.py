@@ -24,7 +24,7 @@ ASKED = "needs_confirmation"  # the server asks "are you sure"
 
 @dataclass(frozen=True, slots=True)
 class UploadMess:
-    """Faults of the way up: an act is sent twice, or overtakes its neighbour, with these probabilities."""
+    """Faults of the way up: an act is sent twice, or overtakes its neighbour (a batch: is shuffled), this often (a batch: five times)."""
 
     duplicated: float = 0.0
     reordered: float = 0.0
@@ -184,6 +184,8 @@ class Tablets:
         sent = list(acts)
         if self._mess.duplicated and self._rng.random() < 5 * self._mess.duplicated:
             sent.insert(self._rng.randrange(len(sent)) + 1, sent[0])
+        if self._rng.random() < 5 * self._mess.reordered:
+            self._rng.shuffle(sent)
         body = {"device_time": iso(self._clock.now_ms()), "acts": [self.body(act) for act in sent]}
         answer = await tablet.api.once("POST", "/acts/batch", body)
         again = False
