@@ -21,6 +21,7 @@ from mes_server.work_orders import service as work_orders
 READER = "erp_sync"
 JOURNAL_BATCH = 1_000
 ORDERS_BATCH = 50
+LATE_MS = 120_000
 
 
 def read_journal(session: Session) -> int:
@@ -31,7 +32,10 @@ def read_journal(session: Session) -> int:
     for record in records:
         if record.type.startswith("erp."):
             continue
-        touch = repository.Touch(record.occurred_ms, record.occurred_ms, record.type in URGENT_TYPES, record.person)
+        # since when it waits is when we learned of it: a backlog of days is gathered like a minute's work, and while it still comes in, pieces
+        # may change their operation; an end reported late is therefore no reason to hurry
+        late = record.recorded_ms - record.occurred_ms > LATE_MS
+        touch = repository.Touch(record.recorded_ms, record.occurred_ms, record.type in URGENT_TYPES and not late, record.person)
         for order in orders_touched(record.subject, record.payload):
             touched[order] = touched[order].then(touch) if order in touched else touch
     repository.touch_all(session, touched)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from edge_agent.contract.clock import iso
 from mes_server.erp_sync.connectors.rest_json import RestJsonConnector
 from mes_server.erp_sync.runner import ErpSync
 from simulators.erp.app import build_app
@@ -273,3 +274,25 @@ def test_consumed_lots_are_read_back_as_sent(make_rig: Callable[..., Rig]) -> No
 
     assert {row["status"] for row in rig.messages()} == {"posted"}
     assert rig.books.totals["WO-1001"].consumed[("CST-310", "CST-7")] == 3
+
+
+def test_a_backlog_is_gathered_before_the_erp_hears_of_it(make_rig: Callable[..., Rig]) -> None:
+    """Acts of hours ago that come in now are one message, not one each turn: while they come in, pieces may still change their operation."""
+    rig = make_rig()
+    rig.order()
+    rig.settle(2)
+    for hours in (5, 4, 3):
+        then = iso(rig.server.clock.now_ms() - hours * 3_600_000)
+        if hours == 5:
+            act = {"type": "operation.start", "operation": "WO-1001/40", "machine": "DEB-01", "occurred_at": then}
+        else:
+            act = {"type": "production.report", "operation": "WO-1001/40", "machine": "DEB-01", "good": 2, "occurred_at": then}
+        answer = rig.planner.post("/acts", json={**rig.server.envelope(), **act})
+        assert answer.status_code == 200, answer.text
+        rig.sync.turn()
+    assert rig.messages() == []
+
+    rig.settle(2)
+
+    assert [row["kind"] for row in rig.messages()] == ["progress"]
+    assert rig.made() == (4, 0)
