@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -105,8 +106,14 @@ def test_a_torn_scan_is_refused_in_words_never_a_fragment(tablet: TabletOf, floo
     one.wait_text("band-text", "没读全")
     one.page.wait_for_timeout(300)
     assert asked == [] and one.see("band").get_attribute("data-tone") == "error"
-    one.page.wait_for_timeout(800)
-    one.scan(code[:-1] + ("A" if code[-1] != "A" else "B"))
+    wrong = code[:-1] + ("A" if code[-1] != "A" else "B")
+    for _ in range(4):  # a machine that pauses inside the burst tears it itself: then the gun is pulled again
+        one.page.wait_for_timeout(2200)
+        asked.clear()
+        one.scan(wrong)
+        one.page.wait_for_timeout(600)
+        if not asked:
+            break
     one.wait_text("band-text", "没读全")
     assert asked == []
 
@@ -114,14 +121,22 @@ def test_a_torn_scan_is_refused_in_words_never_a_fragment(tablet: TabletOf, floo
 def test_the_same_code_again_is_once(tablet: TabletOf, floor: Floor) -> None:
     one = tablet()
     asked = scans_asked(one)
+    for _ in range(4):  # a busy machine may need longer than two seconds for two scans: then they are two
+        asked.clear()
+        began = time.monotonic()
+        one.scan("6901234567892")
+        eventually(lambda: one.page.wait_for_timeout(50) or len(asked) == 1, 10)
+        one.scan("6901234567892")
+        took_s = time.monotonic() - began
+        if took_s < 1.9:
+            one.wait_text("band-text", "已扫过")
+            break
+        one.page.wait_for_timeout(2200)
+    assert took_s < 1.9, "this machine is too busy to scan twice within two seconds"
+    assert len(asked) == 1
+    one.page.wait_for_timeout(2200)
     one.scan("6901234567892")
-    eventually(lambda: one.page.wait_for_timeout(50) or len(asked) == 1, 6)
-    one.page.wait_for_timeout(900)
-    one.scan("6901234567892")
-    one.wait_text("band-text", "已扫过")
-    one.page.wait_for_timeout(2100)
-    one.scan("6901234567892")
-    eventually(lambda: one.page.wait_for_timeout(50) or len(asked) == 2, 6)
+    eventually(lambda: one.page.wait_for_timeout(50) or len(asked) == 2, 10)
 
 
 def test_a_double_click_and_a_replayed_request_are_one_act(tablet: TabletOf, floor: Floor) -> None:
