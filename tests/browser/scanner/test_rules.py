@@ -126,6 +126,7 @@ def test_the_same_code_again_is_once(tablet: TabletOf, floor: Floor) -> None:
         began = time.monotonic()
         one.scan("6901234567892")
         eventually(lambda: one.page.wait_for_timeout(50) or len(asked) == 1, 10)
+        one.page.wait_for_timeout(900)  # nearer ones are a bouncing trigger and say nothing
         one.scan("6901234567892")
         took_s = time.monotonic() - began
         if took_s < 1.9:
