@@ -283,8 +283,9 @@ class Host:
         self.stamp = max(self.stamp + 1, int(time.time() * 1000))
         client.will_set(state_topic(self.host), json.dumps({"online": False, "timestamp": self.stamp}), 1, True)
         ready = threading.Event()
+        self._subscribed_before = False
         client.on_connect = lambda c, *_: c.subscribe([(state_topic(self.host), 1), (f"spBv1.0/{self.group}/#", 0)])
-        client.on_subscribe = lambda *_: (self.online(), ready.set())
+        client.on_subscribe = lambda *_: (self._subscribed(), ready.set())
         client.on_message = self._on_message
         client.reconnect_delay_set(0.2, 1)
         self._client = client
@@ -298,6 +299,16 @@ class Host:
             self._client.disconnect()
             self._client.loop_stop()
             self._client = None
+
+    def _subscribed(self) -> None:
+        """After a lost connection the picture of the node is old: the node may have been born again while nobody listened, and a broker that kept
+        STATE tells it that the host is there. So the numbers start anew and a birth is asked for, as the server does."""
+        self.online()
+        if self._subscribed_before:
+            with self._lock:
+                self._seq = None
+            self.command(**{names.REBIRTH: True})
+        self._subscribed_before = True
 
     def online(self) -> None:
         self._state(True)
