@@ -32,7 +32,8 @@ def _parser() -> argparse.ArgumentParser:
     command("run", "Read the sources and deliver until stopped. 运行。", clock=True)
     check = command("check-config", "Check a config: every error at once, with its line. 检查配置。")
     check.add_argument("file", nargs="?", type=Path, help="the same as --config")
-    command("sample-config", "Print a commented config. 打印示例配置。", config=False)
+    show = command("sample-config", "Print a commented config. 打印示例配置。", config=False)
+    show.add_argument("--type", action="append", dest="types", metavar="KIND", help="with a source of this kind; may be repeated / 数据源类型,可重复")
     once = command("read-once", "Read every configured value once and print it. 读取一次。", clock=True)
     once.add_argument("--source", help="only this source / 仅此数据源")
     browse = command("browse", "List what a PLC offers, as config lines. 浏览 PLC 变量。", clock=True)
@@ -59,7 +60,7 @@ def _dispatch(given: argparse.Namespace) -> int:
     from edge_agent import commands, config_text
 
     if given.command == "sample-config":
-        print(config_text.sample(given.lang), end="")
+        print(config_text.sample(given.lang, given.types or config_text.SAMPLED), end="")
         return 0
     if given.command == "check-config":
         return commands.check_config(given.file or given.config, given.lang)

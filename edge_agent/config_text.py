@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,15 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
-from edge_agent.config import AgentConfig, BrokerConfig, BufferConfig, DeliveryConfig, DeviceConfig, MetricConfig, ModbusConfig, OpcUaConfig
+from edge_agent.config import AgentConfig, BrokerConfig, BufferConfig, DeliveryConfig
 from edge_agent.errors import ConfigInvalid
+from edge_agent.sources.kind import Kind, Lang
+from edge_agent.sources.kinds import BY_TYPE, KINDS
 from edge_agent.sources.registry import resolve_devices
 
-_PATHS = {"path", "password_file", "credentials_file", "ca_file", "cert_file", "key_file", "pki_dir"}
+_BROKER_FILES = ("password_file", "credentials_file", "ca_file", "cert_file", "key_file")
+_PATHS = {"path", *_BROKER_FILES}.union(*(kind.files | kind.folders.keys() for kind in KINDS))
+_TYPES = "、".join(f'"{kind.type}"' for kind in KINDS)
 _ZH = {
     "missing": "缺少此项",
     "extra_forbidden": "没有这个配置项",
@@ -38,16 +42,15 @@ _ZH = {
     "literal_error": "不是允许的取值",
     "enum": "不是允许的取值",
     "too_short": "至少需要一项",
-    "union_tag_invalid": 'type 应为 "opcua" 或 "modbus"',
-    "union_tag_not_found": 'type 应为 "opcua" 或 "modbus"',
-    "node_form": "node 格式应为 s=名称、i=数字 或 nsu=URI;s=名称",
+    "union_tag_invalid": f"type 应为 {_TYPES} 之一",
+    "union_tag_not_found": f"type 应为 {_TYPES} 之一",
     "state_map": "states 应为 packml、opc40001、mtconnect 或一张表",
     "metric_name": "名称只能用小写字母、数字和 _,单位在最后",
-    "fingerprint_missing": 'trust = "fingerprint" 需要 server_fingerprint,或写 trust = "first_use"',
-    "node_missing": "缺少 node",
-    "namespace_missing": "缺少 namespace(写 URI,不写序号)",
     "device_twice": "设备在两个数据源下重复",
 }
+for _kind in KINDS:
+    _ZH |= _kind.zh
+_ACROSS = frozenset(word for kind in KINDS for word in kind.zh)  # said by _across, which also works beside other errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +118,9 @@ def _absolute(raw: Any, folder: Path) -> None:
             if isinstance(buffer, dict):
                 buffer.setdefault("path", str(folder / "edge.buffer"))
             for source in (raw.get("sources") or {}).values() if isinstance(raw.get("sources"), dict) else ():
-                if isinstance(source, dict) and source.get("type") == "opcua":
-                    source.setdefault("pki_dir", str(folder / "pki"))
+                kind = BY_TYPE.get(str(source.get("type"))) if isinstance(source, dict) else None
+                for key, default in kind.folders.items() if kind is not None else ():
+                    source.setdefault(key, str(folder / default))
     elif isinstance(raw, list):
         for value in raw:
             _absolute(value, folder)
@@ -169,7 +173,9 @@ def _dotted(text: str) -> tuple[str, ...]:
 
 
 def _problem(detail: ErrorDetails, lines: _Lines) -> Problem:
-    path = [str(part) for part in detail["loc"] if str(part) not in ("opcua", "modbus", "[key]")]
+    path = [str(part) for part in detail["loc"] if part != "[key]"]
+    if path[0] == "sources" and len(path) > 2 and path[2] in BY_TYPE:
+        del path[2]  # the kind by which the union was told apart
     en = detail["msg"]
     zh = _ZH.get(detail["type"], detail["msg"])
     given = detail.get("input")
@@ -179,33 +185,15 @@ def _problem(detail: ErrorDetails, lines: _Lines) -> Problem:
     return Problem(lines.of(path), ".".join(path), f"{en}{hint[0]}", f"{zh}{hint[1]}")
 
 
-_ACROSS = {"fingerprint_missing", "node_missing", "namespace_missing"}
-
-
 def _across(raw: dict[str, Any], lines: _Lines) -> list[Problem]:
-    """What the model checks only once every single value is right: said at once with the rest."""
+    """What a kind checks only once every single value is right: said at once with the rest."""
     out: list[Problem] = []
-
-    def say(path: tuple[str, ...], kind: str, en: str) -> None:
-        out.append(Problem(lines.of(path), ".".join(path), en, _ZH[kind]))
-
     sources = raw.get("sources")
     for name, source in sources.items() if isinstance(sources, dict) else ():
-        if not isinstance(source, dict) or source.get("type") != "opcua":
-            continue
-        untold = source.get("trust", "fingerprint") == "fingerprint" and not source.get("server_fingerprint")
-        if untold and source.get("security", "best") != "none":
-            say(("sources", name, "trust"), "fingerprint_missing", 'server_fingerprint is missing; give it, or write trust = "first_use"')
-        devices = source.get("devices")
-        for device_id, device in devices.items() if isinstance(devices, dict) else ():
-            metrics = device.get("metrics") if isinstance(device, dict) else None
-            for metric, given in metrics.items() if isinstance(metrics, dict) else ():
-                node = given.get("node") if isinstance(given, dict) else None
-                path = ("sources", name, "devices", device_id, "metrics", metric)
-                if node is None:
-                    say(path, "node_missing", "node is missing; add it (`browse` lists them)")
-                elif "namespace" not in device and not str(node).startswith("nsu="):
-                    say(path, "namespace_missing", "the device's namespace is missing (the URI, not the index); add it")
+        kind = BY_TYPE.get(str(source.get("type"))) if isinstance(source, dict) else None
+        for fault in kind.across(source) if kind is not None else ():
+            path = ("sources", name, *fault.path)
+            out.append(Problem(lines.of(path), ".".join(path), fault.en, _ZH[fault.kind]))
     return out
 
 
@@ -225,11 +213,10 @@ def _hint(kind: str, path: Sequence[str]) -> tuple[str, str]:
 def _nearest(key: str) -> str | None:
     import difflib
 
-    known = {
-        name
-        for model in (AgentConfig, BrokerConfig, BufferConfig, DeliveryConfig, DeviceConfig, MetricConfig, ModbusConfig, OpcUaConfig)
-        for name in model.model_fields
-    }
+    models: list[type[BaseModel]] = [AgentConfig, BrokerConfig, BufferConfig, DeliveryConfig]
+    for kind in KINDS:
+        models += (kind.config, kind.device, kind.metric)
+    known = {info.alias or name for model in models for name, info in model.model_fields.items()}
     found = difflib.get_close_matches(key, known, 1, 0.75)
     return found[0] if found else None
 
@@ -238,13 +225,15 @@ def _beyond_the_model(config: AgentConfig, lines: _Lines) -> list[Problem]:
     """Files that must be there, meter models, metrics that exist."""
     out: list[Problem] = []
     for index, broker in enumerate(config.brokers):
-        for key in ("password_file", "credentials_file", "ca_file", "cert_file", "key_file"):
+        for key in _BROKER_FILES:
             file = getattr(broker, key)
             if file is not None and not file.is_file():
                 out.append(_missing_file(lines, ("brokers", str(index), key), file))
     for name, source in config.sources.items():
-        if isinstance(source, OpcUaConfig) and source.password_file is not None and not source.password_file.is_file():
-            out.append(_missing_file(lines, ("sources", name, "password_file"), source.password_file))
+        for key in sorted(BY_TYPE[source.type].files):
+            file = getattr(source, key)
+            if file is not None and not file.is_file():
+                out.append(_missing_file(lines, ("sources", name, key), file))
         for device_id in source.devices:
             only = config.model_copy(update={"sources": {name: source.model_copy(update={"devices": {device_id: source.devices[device_id]}})}})
             try:
@@ -260,8 +249,11 @@ def _missing_file(lines: _Lines, path: tuple[str, ...], file: Path) -> Problem:
 
 
 # --- the sample ----------------------------------------------------------------------------------------------------------------
-def sample(lang: str = "en") -> str:
-    """A commented config for one PLC and one meter. Commented values are the defaults."""
+SAMPLED = ("opcua", "modbus")  # what a first plant has
+
+
+def sample(lang: Lang = "en", types: Sequence[str] = SAMPLED) -> str:
+    """A commented config with one source of each kind in `types`. Commented values are the defaults. Raises ConfigInvalid for an unknown kind."""
     head = {
         "en": "# Gemba edge agent. Commented values are the defaults. Check with: gemba-edge check-config FILE",
         "zh": "# Gemba 边缘网关配置。注释掉的值为缺省值。检查:gemba-edge check-config 文件",
@@ -270,42 +262,35 @@ def sample(lang: str = "en") -> str:
     parts += ["", "[[brokers]]", *_fields(BrokerConfig, lang, {})]
     parts += ["", "[buffer]", *_fields(BufferConfig, lang, {})]
     parts += ["", "[delivery]", *_fields(DeliveryConfig, lang, {})]
-    parts += [
-        "",
-        "[sources.PLC-L1]",
-        *_fields(OpcUaConfig, lang, {"type": '"opcua"', "url": '"opc.tcp://192.0.2.10:4840"', "trust": '"first_use"'}, skip={"devices"}),
-    ]
-    machine = {"kind": '"machine"', "namespace": '"urn:example:plc"', "node_prefix": '"SAW-01."'}
-    parts += [
-        "",
-        "[sources.PLC-L1.devices.SAW-01]",
-        *_fields(DeviceConfig, lang, machine, skip={"metrics", "unit", "model", "word_order", "only", "rated_power_w"}),
-    ]
-    parts += ["", "[sources.PLC-L1.devices.SAW-01.metrics]", *_metric_help(lang)]
-    parts += [
-        'state = { node = "s=State", states = "packml" }',
-        'good = { node = "s=GoodCount", width_bits = 16 }',
-        'scrap = { node = "s=ScrapCount", width_bits = 16 }',
-        'alarm = { node = "s=AlarmCode" }',
-        'order = { node = "s=Order" }',
-        'spindle_temperature_c = { node = "s=SpindleTemperature", deadband = 0.2 }',
-    ]
-    parts += ["", "[sources.METERS]", *_fields(ModbusConfig, lang, {"type": '"modbus"', "host": '"192.0.2.20"'}, skip={"devices"})]
-    meter = {"kind": '"meter"', "unit": "1", "model": '"eastron_sdm630"', "rated_power_w": "30000"}
-    parts += [
-        "",
-        "[sources.METERS.devices.M-SAW-01]",
-        *_fields(DeviceConfig, lang, meter, skip={"metrics", "namespace", "node_prefix", "min_cycle_s"}),
-    ]
+    for word in types:
+        if word not in BY_TYPE:
+            raise ConfigInvalid(
+                f"There is no kind of source {word!r}.",
+                f"没有数据源类型 {word!r}。",
+                f"Choose one of {', '.join(BY_TYPE)}.",
+                f"可选:{'、'.join(BY_TYPE)}。",
+            )
+        parts += _sample_of(BY_TYPE[word], lang)
     return "\n".join(parts) + "\n"
 
 
-def _fields(model: type[BaseModel], lang: str, given: dict[str, str], skip: Iterable[str] = ()) -> list[str]:
+def _sample_of(kind: Kind, lang: Lang) -> list[str]:
+    given = kind.sample
+    table = f"sources.{given.source_id}"
+    parts = ["", f"[{table}]", *_fields(kind.config, lang, given.source, skip={"devices"})]
+    table += f".devices.{given.device_id}"
+    parts += ["", f"[{table}]", *_fields(kind.device, lang, given.device, skip={"metrics", *given.skip})]
+    help_ = [f"#   {info.alias or name}: {_describe(info, lang)} ({_toml(info.default)})" for name, info in kind.metric.model_fields.items()]
+    return [*parts, "", f"[{table}.metrics]", *help_, *given.metrics]
+
+
+def _fields(model: type[BaseModel], lang: str, given: Mapping[str, str], skip: Iterable[str] = ()) -> list[str]:
     out = []
     for name, info in model.model_fields.items():
         if name in skip:
             continue
-        out.append(f"# {_describe(info, lang)}")
+        if info.description:
+            out.append(f"# {_describe(info, lang)}")
         if name in given:
             out.append(f"{name} = {given[name]}")
         else:
@@ -318,10 +303,6 @@ def _describe(info: FieldInfo, lang: str) -> str:
     text = str(info.description or "") if lang == "en" else str(extra.get("zh", ""))
     unit = extra.get("unit")
     return f"{text} [{unit}]" if unit else text
-
-
-def _metric_help(lang: str) -> list[str]:
-    return [f"#   {info.alias or name}: {_describe(info, lang)} ({_toml(info.default)})" for name, info in MetricConfig.model_fields.items()]
 
 
 def _toml(value: Any) -> str:

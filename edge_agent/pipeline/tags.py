@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edge_agent.config import COUNTERS, ROLES, DeviceConfig, MetricConfig
+from edge_agent.config_model import COUNTERS, ROLES, DeviceConfig, MetricConfig
 from edge_agent.contract.names import MachineState
 from edge_agent.pipeline.counters import CounterRule
 from edge_agent.pipeline.machine_state import table_of

@@ -6,8 +6,8 @@ import math
 import struct
 from typing import Final
 
-from edge_agent.config import RegisterType, WordOrder
 from edge_agent.pipeline.columns import BOOL, DOUBLE, FLOAT, INT, UINT, Value
+from edge_agent.sources.modbus.config import RegisterType, WordOrder
 
 WORDS: Final[dict[RegisterType, int]] = {
     "bool": 1,

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edge_agent.config import DeviceConfig, MetricConfig
 from edge_agent.errors import ConfigInvalid
+from edge_agent.sources.modbus.config import ModbusDevice, ModbusMetric
 
 
 class MeterModel(BaseModel):
@@ -22,7 +22,7 @@ class MeterModel(BaseModel):
     maker: str
     source: str
     note: str = ""
-    metrics: dict[str, MetricConfig]
+    metrics: dict[str, ModbusMetric]
 
 
 @cache
@@ -35,7 +35,7 @@ def models() -> dict[str, MeterModel]:
     return out
 
 
-def metrics_of(device_id: str, device: DeviceConfig) -> dict[str, MetricConfig]:
+def metrics_of(device_id: str, device: ModbusDevice) -> dict[str, ModbusMetric]:
     """The model's metrics, `only` the wanted ones, with the config's settings on top and its word order. Raises ConfigInvalid."""
     merged: dict[str, dict[str, Any]] = {}
     if device.model is not None:
@@ -73,7 +73,7 @@ def metrics_of(device_id: str, device: DeviceConfig) -> dict[str, MetricConfig]:
                 "请写从 0 起的地址。",
             )
         try:
-            out[key] = MetricConfig.model_validate(raw)
+            out[key] = ModbusMetric.model_validate(raw)
         except ValidationError as error:
             raise ConfigInvalid(
                 f"Device {device_id}, metric {key}: {error.errors()[0]['msg']}.", f"设备 {device_id},{key}:{error.errors()[0]['msg']}。"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from edge_agent.config import RegisterType, WordOrder
 from edge_agent.sources.modbus.codec import WORDS
+from edge_agent.sources.modbus.config import RegisterType, WordOrder
 
 MAX_BITS = 2000
 

@@ -10,8 +10,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
-from edge_agent.config import ModbusConfig
 from edge_agent.contract.clock import Clock
 from edge_agent.contract.names import GapCause
 from edge_agent.errors import SourceLost, SourceMisconfigured
@@ -20,6 +20,7 @@ from edge_agent.health import SourceHealth
 from edge_agent.pipeline.columns import STRING, Columns, Value
 from edge_agent.pipeline.tags import DeviceSource, Tag
 from edge_agent.sources.modbus import codec, tcp
+from edge_agent.sources.modbus.config import ModbusConfig, ModbusMetric
 from edge_agent.sources.modbus.plan import Field, Request, plan
 from edge_agent.sources.source import Browsed, ReadResult, Sink
 
@@ -68,9 +69,9 @@ class ModbusSource:
         self._connection = tcp.ModbusTcp(config.host, config.port, config.timeout_s, config.pause_after_connect_s)
 
     def _meter(self, device_id: str, index: int, device: DeviceSource, tags: Mapping[tuple[str, str], Tag]) -> _Meter:
-        meter = _Meter(device_id, index, device.config.unit)
+        meter = _Meter(device_id, index, self.config.devices[device_id].unit)
         by_period: dict[int, list[Field]] = {}
-        for key, metric in device.metrics.items():
+        for key, metric in cast("Mapping[str, ModbusMetric]", device.metrics).items():
             number = tags[device_id, key].number
             kind = metric.type or ("bool" if metric.table in ("coil", "discrete") else "float32")
             period_s = metric.period_s or self.config.period_s

@@ -15,11 +15,12 @@ from typing import Any
 from asyncua import Client, ua
 from asyncua.ua.ua_binary import struct_from_binary
 
-from edge_agent.config import OpcUaConfig, read_secret
+from edge_agent.config_model import read_secret
 from edge_agent.contract.payload import DataType
 from edge_agent.errors import SourceLost, SourceMisconfigured
 from edge_agent.pipeline.columns import Columns, Value
 from edge_agent.sources.opcua import decode, security
+from edge_agent.sources.opcua.config import OpcUaConfig
 
 logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # it formats whole results at INFO; what matters is in our own errors
 

@@ -13,8 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from edge_agent.config import OpcUaConfig
 from edge_agent.errors import SourceLost, SourceMisconfigured
+from edge_agent.sources.opcua.config import OpcUaConfig
 
 # Strongest first. Basic128Rsa15 and Basic256 are broken (SHA-1) and never used.
 POLICIES: dict[str, type[security_policies.SecurityPolicy]] = {

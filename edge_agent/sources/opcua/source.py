@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from edge_agent.config import DeviceConfig, MetricConfig, OpcUaConfig
 from edge_agent.contract.clock import Clock
 from edge_agent.errors import SourceLost, SourceMisconfigured
 from edge_agent.events import Batch, Resumed
@@ -26,6 +25,7 @@ from edge_agent.pipeline.columns import Columns
 from edge_agent.pipeline.tags import Tag
 from edge_agent.sources.opcua import client, decode
 from edge_agent.sources.opcua.browse import browse_variables
+from edge_agent.sources.opcua.config import OpcUaConfig, OpcUaDevice, OpcUaMetric
 from edge_agent.sources.opcua.offset import ClockOffset, Delay
 from edge_agent.sources.source import Browsed, ReadResult, Sink
 
@@ -47,7 +47,7 @@ class OpcUaSource:
     ) -> None:
         self.name, self.config, self.edge, self.clock = name, config, edge, clock
         self.devices, self.health = devices, health
-        self._wanted: list[tuple[Tag, DeviceConfig, MetricConfig, str]] = [
+        self._wanted: list[tuple[Tag, OpcUaDevice, OpcUaMetric, str]] = [
             (tags[device_id, key], device, metric, f"{device_id}.{key}")
             for device_id, device in config.devices.items()
             for key, metric in device.metrics.items()

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.config import DeviceConfig
+from edge_agent.config_model import DeviceConfig
 from edge_agent.contract import names
 from edge_agent.contract.names import GapCause
 from edge_agent.contract.payload import DataType
@@ -24,13 +24,13 @@ MACHINE = DeviceConfig.model_validate(
     {
         "min_cycle_s": 1.0,
         "metrics": {
-            "state": {"node": "s=S"},
-            "good": {"node": "s=G", "width_bits": 16},
-            "order": {"node": "s=O"},
-            "alarm": {"node": "s=A"},
-            "temp_c": {"node": "s=T", "scale": 0.1},
-            "speed_rpm": {"node": "s=R", "deadband": 5.0},
-            "note": {"node": "s=N"},
+            "state": {},
+            "good": {"width_bits": 16},
+            "order": {},
+            "alarm": {},
+            "temp_c": {"scale": 0.1},
+            "speed_rpm": {"deadband": 5.0},
+            "note": {},
         },
     }
 )

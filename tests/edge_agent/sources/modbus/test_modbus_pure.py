@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.config import DeviceConfig
 from edge_agent.errors import ConfigInvalid
 from edge_agent.sources.modbus.codec import WORDS, decode, encode, power_factor
+from edge_agent.sources.modbus.config import ModbusDevice
 from edge_agent.sources.modbus.meters import metrics_of, models
 from edge_agent.sources.modbus.plan import Field, plan
 
@@ -111,7 +111,7 @@ def test_meter_models_agree_with_the_collected_maps() -> None:
 
 
 def test_device_settings_stand_over_the_model() -> None:
-    device = DeviceConfig.model_validate(
+    device = ModbusDevice.model_validate(
         {
             "model": "eastron_sdm630",
             "word_order": "CDAB",
@@ -135,5 +135,5 @@ def test_device_settings_stand_over_the_model() -> None:
 )
 def test_what_cannot_be_is_said_with_the_next_step(raw: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigInvalid) as error:
-        metrics_of("M-1", DeviceConfig.model_validate(raw))
+        metrics_of("M-1", ModbusDevice.model_validate(raw))
     assert words in error.value.en and error.value.next_en and error.value.next_zh

@@ -1,0 +1,10 @@
+"""Every kind of source there is, in the order in which `sample-config` shows them. A new kind is one line here and one folder."""
+
+from __future__ import annotations
+
+from edge_agent.sources.kind import Kind
+from edge_agent.sources.modbus.kind import KIND as MODBUS
+from edge_agent.sources.opcua.kind import KIND as OPCUA
+
+KINDS: tuple[Kind, ...] = (OPCUA, MODBUS)
+BY_TYPE: dict[str, Kind] = {kind.type: kind for kind in KINDS}

@@ -1,0 +1,66 @@
+"""Config of a Modbus source: one bus or gateway, its quirks; devices by unit id and model, metrics by register."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from edge_agent.config_model import DeviceConfig, Id, MetricName, PolledMetric, SourceBase, option
+
+WordOrder = Literal["ABCD", "CDAB", "BADC", "DCBA"]
+RegisterType = Literal["bool", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "pf_four_quadrant"]
+
+
+class ModbusMetric(PolledMetric):
+    """A value and its registers."""
+
+    register_: int | None = Field(
+        None,
+        alias="register",
+        ge=0,
+        le=65535,
+        description="Modbus register, zero based as on the wire",
+        json_schema_extra={"zh": "Modbus 寄存器(从 0 起)", "unit": ""},
+    )
+    table: Literal["holding", "input", "coil", "discrete"] = option(
+        "holding", "Modbus table (function code 3, 4, 1, 2)", "Modbus 表(功能码 3、4、1、2)"
+    )
+    type: RegisterType | None = option(None, "Modbus data type (float32 when not given)", "Modbus 数据类型(缺省 float32)")
+    word_order: WordOrder | None = option(
+        None, "order of the bytes of a value of several registers; ABCD is big endian", "多寄存器值的字节序,ABCD 为大端"
+    )
+
+
+class ModbusDevice(DeviceConfig):
+    """A meter behind a unit id. Its registers come from its model, from `metrics`, or from both."""
+
+    unit: int = option(1, "Modbus unit id", "Modbus 从站号", ge=0, le=255)
+    model: str | None = option(
+        None, "meter model: its registers come from sources/modbus/meters/<model>.toml", "电表型号,寄存器表来自 sources/modbus/meters/"
+    )
+    word_order: WordOrder | None = option(None, "overrides the model's order of bytes", "覆盖型号的字节序")
+    only: list[str] | None = option(None, "of the model's metrics only these", "只读型号中的这些量")
+    metrics: Mapping[MetricName, ModbusMetric] = option({}, "name -> where it is read", "名称 → 读取位置")
+
+
+class ModbusConfig(SourceBase):
+    """A Modbus TCP meter or gateway."""
+
+    type: Literal["modbus"]
+    host: str = option("127.0.0.1", "name or address", "主机名或地址", min_length=1)
+    port: int = option(502, "TCP port", "TCP 端口", ge=1, le=65535)
+    period_s: float = option(10.0, "plant seconds between polls", "轮询周期(工厂时间)", "s", gt=0, le=86400)
+    align: bool = option(True, "polls exactly on multiples of the period; the reading's timestamp is the tick", "按周期整点轮询,时间戳为整点")
+    max_words: int = option(125, "registers in one request at most", "单次请求最多寄存器数", ge=1, le=125)
+    max_hole: int = option(8, "unused registers read along to save a request", "为合并请求可多读的空洞寄存器数", ge=0, le=124)
+    one_request_per_field: bool = option(False, "for devices that refuse ranges", "每个量单独请求")
+    pause_after_connect_s: float = option(0.0, "some gateways need a rest after the connect", "连接后等待", "s", ge=0, le=60)
+    pause_between_requests_s: float = option(0.0, "rest between two requests", "请求间隔", "s", ge=0, le=60)
+    busy_retries: int = option(3, "a device that answers busy is asked again this often", "设备忙时重试次数", ge=0, le=100)
+    close_after_poll: bool = option(False, "for devices that serve one connection only", "轮询后断开(单连接设备)")
+    dead_device_skip_s: float = option(
+        30.0, "a device that does not answer is left out this long so that the others stay fast", "无应答设备暂停轮询", "s", ge=0, le=3600
+    )
+    devices: Mapping[Id, ModbusDevice] = option({}, "machines and meters behind this source", "该数据源下的设备与电表", min_length=1)

@@ -1,0 +1,43 @@
+"""Modbus as a kind of source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from edge_agent.config_model import DeviceConfig, SourceBase
+from edge_agent.sources.kind import DeviceMetrics, Kind, Sample, Setup
+from edge_agent.sources.modbus.config import ModbusConfig, ModbusDevice, ModbusMetric
+
+if TYPE_CHECKING:
+    from edge_agent.sources.source import Source
+
+
+def _make(setup: Setup) -> Source:
+    from edge_agent.sources.modbus.source import ModbusSource
+
+    return ModbusSource(setup.name, cast("ModbusConfig", setup.config), setup.clock, setup.tags, setup.indices, setup.devices, setup.health)
+
+
+def _metrics(device_id: str, source: SourceBase, device: DeviceConfig) -> DeviceMetrics:
+    from edge_agent.sources.modbus.meters import metrics_of
+
+    metrics = metrics_of(device_id, cast("ModbusDevice", device))
+    default_s = cast("ModbusConfig", source).period_s
+    return DeviceMetrics(metrics, max((round((metric.period_s or default_s) * 1000) for metric in metrics.values()), default=0))
+
+
+KIND = Kind(
+    config=ModbusConfig,
+    device=ModbusDevice,
+    metric=ModbusMetric,
+    make=_make,
+    metrics=_metrics,
+    sample=Sample(
+        "METERS",
+        {"type": '"modbus"', "host": '"192.0.2.20"'},
+        "M-SAW-01",
+        {"kind": '"meter"', "unit": "1", "model": '"eastron_sdm630"', "rated_power_w": "30000"},
+        (),
+        frozenset({"min_cycle_s"}),
+    ),
+)

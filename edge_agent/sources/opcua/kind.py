@@ -1,0 +1,67 @@
+"""OPC UA as a kind of source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from edge_agent.sources.kind import Fault, Kind, Sample, Setup
+from edge_agent.sources.opcua.config import OpcUaConfig, OpcUaDevice, OpcUaMetric
+
+if TYPE_CHECKING:
+    from edge_agent.sources.source import Source
+
+
+def _make(setup: Setup) -> Source:
+    from edge_agent.sources.opcua.source import OpcUaSource
+
+    config = cast("OpcUaConfig", setup.config)
+    return OpcUaSource(setup.name, config, setup.edge, setup.clock, setup.tags, tuple(setup.indices.values()), setup.health)
+
+
+def _across(raw: Mapping[str, Any]) -> Iterator[Fault]:
+    untold = raw.get("trust", "fingerprint") == "fingerprint" and not raw.get("server_fingerprint")
+    if untold and raw.get("security", "best") != "none":
+        yield Fault(("trust",), "fingerprint_missing", 'server_fingerprint is missing; give it, or write trust = "first_use"')
+    devices = raw.get("devices")
+    for device_id, device in devices.items() if isinstance(devices, dict) else ():
+        metrics = device.get("metrics") if isinstance(device, dict) else None
+        for metric, given in metrics.items() if isinstance(metrics, dict) else ():
+            node = given.get("node") if isinstance(given, dict) else None
+            path = ("devices", device_id, "metrics", metric)
+            if node is None:
+                yield Fault(path, "node_missing", "node is missing; add it (`browse` lists them)")
+            elif "namespace" not in device and not str(node).startswith("nsu="):
+                yield Fault(path, "namespace_missing", "the device's namespace is missing (the URI, not the index); add it")
+
+
+KIND = Kind(
+    config=OpcUaConfig,
+    device=OpcUaDevice,
+    metric=OpcUaMetric,
+    make=_make,
+    across=_across,
+    zh={
+        "node_form": "node 格式应为 s=名称、i=数字 或 nsu=URI;s=名称",
+        "fingerprint_missing": 'trust = "fingerprint" 需要 server_fingerprint,或写 trust = "first_use"',
+        "node_missing": "缺少 node",
+        "namespace_missing": "缺少 namespace(写 URI,不写序号)",
+    },
+    files=frozenset({"password_file"}),
+    folders={"pki_dir": "pki"},
+    sample=Sample(
+        "PLC-L1",
+        {"type": '"opcua"', "url": '"opc.tcp://192.0.2.10:4840"', "trust": '"first_use"'},
+        "SAW-01",
+        {"kind": '"machine"', "namespace": '"urn:example:plc"', "node_prefix": '"SAW-01."'},
+        (
+            'state = { node = "s=State", states = "packml" }',
+            'good = { node = "s=GoodCount", width_bits = 16 }',
+            'scrap = { node = "s=ScrapCount", width_bits = 16 }',
+            'alarm = { node = "s=AlarmCode" }',
+            'order = { node = "s=Order" }',
+            'spindle_temperature_c = { node = "s=SpindleTemperature", deadband = 0.2 }',
+        ),
+        frozenset({"rated_power_w"}),
+    ),
+)
