@@ -50,7 +50,7 @@ def test_sign_in_in_words_and_landing_by_role(browser: Browser, plant: Stage) ->
     assert not re.search(r"\d{3}|http|/api", alert.inner_text()), alert.inner_text()
     page.fill("[name=password]", PASSWORD)
     page.keyboard.press("Enter")
-    expect(page).to_have_url(re.compile(r"/losses\?.*scope=line:L1"))  # where the link wanted to go
+    expect(page).to_have_url(re.compile(r"/dashboards/losses\?.*scope=line:L1"))  # where the link wanted to go; not the sign-in that carries it along
     page.goto(f"{plant.url}/dashboards/")
     expect(page).to_have_url(re.compile("/yesterday"))  # a manager's home
     expect(page.locator("nav a", has_text="People")).to_have_count(0)  # not this role's
