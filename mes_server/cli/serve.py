@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import logging
 import os
 import sqlite3
@@ -212,12 +213,15 @@ def _run(settings: Settings, args: argparse.Namespace, clock: PlantClock) -> Non
     """The one process, until it is told to stop. Raises CommandFailed where it could not start or had to end."""
     app = create_app(settings, clock=clock)
     scheme = "https" if settings.http.tls_cert else "http"
-    server = make_server(
-        app,
-        settings,
-        log_level=args.log_level,
-        on_started=lambda port: say(f"gemba-server: {scheme}://{settings.http.host}:{port}/  (pid {os.getpid()})"),
-    )
+
+    def started(port: int) -> None:
+        # Classes, routes and statements stay for good. A full collection that looks at them again takes 140 ms, twice in a second under load
+        # (measured: p99 of a report at 50 clients 180 ms, without it 75 ms), and every tablet waits that long.
+        gc.collect()
+        gc.freeze()
+        say(f"gemba-server: {scheme}://{settings.http.host}:{port}/  (pid {os.getpid()})")
+
+    server = make_server(app, settings, log_level=args.log_level, on_started=started)
     with contextlib.suppress(SystemExit):  # uvicorn's way to say that it could not listen
         server.run()
     if not server.started:
