@@ -16,6 +16,8 @@ class Batch:
     `stored` is called (from the worker) once everything of this batch is durable: only then may the source acknowledge it.
     `initial`: rows that are the first value after a connect; those older than what is proven are stamped `initial_ms`.
     `overflow`: rows before which the source dropped values.
+    `memory`: what the source wants to find again after a restart (`Buffer.source_memories`); it is stored in the transaction that makes the last
+    value of this batch durable, so that the two always agree.
     """
 
     devices: Sequence[int]
@@ -26,6 +28,7 @@ class Batch:
     initial_ms: int = 0
     overflow: Sequence[int] = ()
     stored: Callable[[], object] | None = None
+    memory: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

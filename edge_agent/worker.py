@@ -41,11 +41,12 @@ _STOP = object()
 
 @dataclass(slots=True)
 class _Unstored:
-    """A batch whose acknowledgement waits for its values to be durable."""
+    """A batch whose acknowledgement, and its source's memory, wait for its values to be durable."""
 
     devices: Sequence[int]
     until_ms: int
-    stored: Callable[[], object]
+    stored: Callable[[], object] | None
+    memory: bytes | None
 
 
 class Intake:
@@ -181,8 +182,8 @@ class Worker(threading.Thread):
         if isinstance(event, Batch):
             self.pipeline.push(event.columns, initial=event.initial, initial_ms=event.initial_ms, overflow=event.overflow)
             self.intake.left(len(event.columns))
-            if event.stored is not None:
-                self._unstored.append(_Unstored(event.devices, event.arrived_ms, event.stored))
+            if event.stored is not None or event.memory is not None:
+                self._unstored.append(_Unstored(event.devices, event.arrived_ms, event.stored, event.memory))
             if event.until_ms is not None:
                 self.pipeline.advance(event.devices, event.until_ms)
                 self._advanced.update(event.devices)
@@ -220,8 +221,10 @@ class Worker(threading.Thread):
         memories = [(device.spec.id, device.memory) for device in devices if device.changed]
         proven = [(devices[index].spec.id, devices[index].memory.proven_ms) for index in self._advanced]
         records = [(devices[record.device].spec.id, record.columns) for record in self._uncommitted]
+        due = self._durable_with_this()
+        source_memories = {self.plan.devices[one.devices[0]].source: one.memory for one in due if one.memory is not None}
         try:
-            stored = self.buffer.commit(records, memories, proven, self._answered_n)
+            stored = self.buffer.commit(records, memories, proven, self._answered_n, source_memories.items())
         except sqlite3.OperationalError as error:
             if "full" not in str(error):
                 raise
@@ -238,18 +241,21 @@ class Worker(threading.Thread):
         for record in stored:
             self.counts["values"] += len(record.columns)
             self.node.values.put(record.columns)
-        self._acknowledge()
+        for one in due:
+            self._unstored.popleft()
+            if one.stored is not None:
+                one.stored()
         return stored
 
-    def _acknowledge(self) -> None:
-        """Tells sources what is durable: everything that had arrived by a device's proven moment."""
+    def _durable_with_this(self) -> list[_Unstored]:
+        """The oldest batches whose values are all in the coming transaction or before it: those that had arrived by their devices' proven moment."""
         devices = self.pipeline.devices
-        while self._unstored:
-            first = self._unstored[0]
-            if any(devices[index].memory.proven_ms < first.until_ms for index in first.devices):
-                return
-            first.stored()
-            self._unstored.popleft()
+        due: list[_Unstored] = []
+        for one in self._unstored:
+            if any(devices[index].memory.proven_ms < one.until_ms for index in one.devices):
+                break
+            due.append(one)
+        return due
 
     def _bound(self, now_s: float) -> None:
         if now_s - self._full_checked_s > 1.0:

@@ -32,6 +32,7 @@ create table if not exists meta(key text primary key, value) without rowid;
 create table if not exists metric(
   alias integer primary key, device text not null, name text not null, datatype integer not null, unique(device, name));
 create table if not exists device(id text primary key, proven_ms integer not null, memory text not null) without rowid;
+create table if not exists source_memory(source text primary key, memory blob not null) without rowid;
 create table if not exists record(
   n integer primary key, device text not null, count integer not null, thinned integer not null default 0, body blob not null);
 """
@@ -137,6 +138,10 @@ class Buffer:
         rows = self._db.execute("select id, proven_ms, memory from device").fetchall()
         return {device: Memory.from_json(proven_ms, json.loads(memory)) for device, proven_ms, memory in rows}
 
+    def source_memories(self) -> dict[str, bytes]:
+        """What each source asked to be remembered (its own format), as of the newest of its batches that is durable."""
+        return dict(self._db.execute("select source, memory from source_memory").fetchall())
+
     def next_bdseq(self) -> int:
         """The bdSeq of the next CONNECT, 0..255, durable before it is used."""
         self._db.execute("begin immediate")
@@ -152,6 +157,7 @@ class Buffer:
         memories: Iterable[tuple[str, Memory]] = (),
         proven: Iterable[tuple[str, int]] = (),
         answered_n: int = 0,
+        source_memories: Iterable[tuple[str, bytes]] = (),
     ) -> list[Stored]:
         """One durable transaction: records get the next numbers, answered ones go. Raises sqlite3.Error, then nothing of it happened."""
         stored = [Stored(self.last_n + i, device, columns) for i, (device, columns) in enumerate(records, 1)]
@@ -170,6 +176,7 @@ class Buffer:
                 [(d, m.proven_ms, json.dumps(m.to_json(), separators=(",", ":"))) for d, m in memories],
             )
             db.executemany("update device set proven_ms = ? where id = ?", [(ms, device) for device, ms in proven])
+            db.executemany("insert or replace into source_memory values(?, ?)", source_memories)
             if stored:
                 self._set_meta("last_n", stored[-1].n)
             if answered > self.answered_n:

@@ -183,3 +183,16 @@ def test_a_file_set_back_begins_a_new_epoch_with_what_waits(tmp_path: Path) -> N
     again = open_buffer(tmp_path)
     assert (again.last_n, again.answered_n, again.waiting) == (4, 0, 4)
     again.close()
+
+
+def test_what_a_source_remembers_is_stored_with_its_values_or_not_at_all(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path)
+    buffer.commit([("A", columns(1.0))], source_memories=[("PLC", b"seq 7"), ("M", b"")])
+    pages = buffer._db.execute("pragma page_count").fetchone()[0]
+    buffer._db.execute(f"pragma max_page_count = {pages + 1}")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        buffer.commit([("A", columns(*np.arange(5000.0)))], source_memories=[("PLC", b"seq 8")])
+    buffer.close()
+    again = open_buffer(tmp_path)
+    assert again.source_memories() == {"PLC": b"seq 7", "M": b""}
+    again.close()
