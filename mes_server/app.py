@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -59,6 +60,7 @@ from mes_server.quality import routes as quality_routes
 from mes_server.reports import routes as reports_routes
 from mes_server.reports.service import Probes
 from mes_server.scans import routes as scan_routes
+from mes_server.scans.service import Outboxes
 from mes_server.telemetry import routes as telemetry_routes
 from mes_server.telemetry.copying import CopyDoor
 from mes_server.telemetry.duckdb_store import DuckdbStore
@@ -100,6 +102,7 @@ def _compose(app: FastAPI, settings: Settings, kit: Kit, real: Clock) -> list[Ba
     state.settings_public = {"zone": settings.zone, "sparkplug_group": settings.sparkplug.group}
     state.telemetry = make_telemetry(settings)
     state.ingest = make_ingest(settings, kit, state.telemetry, state.metrics)
+    state.outboxes = Outboxes()
     state.reports = _probes(settings, state)
     state.last_power = lambda codes: {code: one.get("power_w") for code, one in last_values(state.ingest, codes).items()}
     stops = Every("stop-watcher", 2.0, StopWatcher(kit).look)
@@ -124,6 +127,8 @@ def _probes(settings: Settings, state: Any) -> Probes:
         edges=lambda session: edges_health(state.ingest, session),
         progress=lambda session: history_progress(state.ingest, session),
         last_values=lambda codes: last_values(state.ingest, codes),
+        outboxes=lambda: [asdict(one) for one in state.outboxes.all()],
+        acts_coming=state.outboxes.coming,
         broker=broker,
         extremes=extremes,
         telemetry=state.telemetry.kind,

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import shutil
 import time
+from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -167,6 +168,8 @@ class Demo:
         calendar = self.stack.plant.calendar
         apis: dict[str, Api] = {}
         badges = {person.code: model.badge(person) for person in self.stack.scenario.people}
+        tablet = {act.person: self.stack.devices[act.station] for act in reversed(self._acts)}  # where a person first worked
+        left = Counter(tablet[act.person] for act in self._acts)
         try:
             for _, acts in groupby(self._acts, key=lambda act: calendar.shift_at(act.at_ms).from_ms):
                 people: dict[str, list[ActEvent]] = {}
@@ -174,9 +177,9 @@ class Demo:
                     people.setdefault(act.person, []).append(act)
                 for person, own in people.items():
                     if person not in apis:
-                        apis[person] = Api(self.stack.url, self.stack.clock, device=self.stack.devices[own[0].station], patience_s=300)
+                        apis[person] = Api(self.stack.url, self.stack.clock, device=tablet[person], patience_s=300)
                         await apis[person].sign_in(badge=badges[person])
-                    await self._upload_one(apis[person], own)
+                    await self._upload_one(apis[person], own, left)
         finally:
             for api in apis.values():
                 await api.close()
@@ -186,14 +189,17 @@ class Demo:
         await self.stack.desk.round(frozenset(old))
         self.stack.desk.start()
 
-    async def _upload_one(self, api: Api, acts: list[ActEvent]) -> None:
+    async def _upload_one(self, api: Api, acts: list[ActEvent], left: Counter[str]) -> None:
+        """One person's acts of one shift. `left`: acts that still wait on each tablet."""
         for begin in range(0, len(acts), BATCH):
             waiting = acts[begin : begin + BATCH]
             while waiting:
-                body = {"device_time": iso(self.stack.clock.now_ms()), "acts": [act_body(act) for act in waiting]}
+                behind = left[str(api.device)] - len(waiting)
+                body = {"device_time": iso(self.stack.clock.now_ms()), "acts": [act_body(act) for act in waiting], "waiting": behind}
                 results = (await api.call("POST", "/acts/batch", body))["results"]
                 again = [act for act, result in zip(waiting, results, strict=True) if result["status"] == "retry"]
                 self._uploaded += len(waiting) - len(again)
+                left[str(api.device)] -= len(waiting) - len(again)
                 waiting = again
 
     # --- life ---------------------------------------------------------------------------------------------------------------
@@ -247,7 +253,7 @@ class Demo:
         """(one line, whether the history is in)."""
         waiting = len(self._acts) - self._uploaded
         progress = await self.stack.api.once("GET", "/history/progress")
-        if waiting or not progress["done"]:
+        if waiting or not progress["done"] or progress["expected"] is None:
             expected = progress["expected"]
             share = f"{100 * progress['stored'] / expected:.0f} %" if expected else "…"
             return f"history: machines {share}, people {self._uploaded} of {len(self._acts)} acts", False

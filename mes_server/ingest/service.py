@@ -278,11 +278,14 @@ def _sources(health: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def history_progress(ingest: IngestService, session: Session) -> dict[str, Any]:
-    """How much of the edges' buffers is stored: {"expected": records or None before any edge was heard, "stored", "done"}."""
+    """How much of the edges' buffers is stored: {"expected": records or None before any edge was heard, "stored", "done"}.
+
+    A plant without any edge has nothing on its way.
+    """
     rows = edges_health(ingest, session)
     known = [row for row in rows if row["last_record"] is not None]
     if not known:
-        return {"expected": None, "stored": sum(row["stored_up_to"] for row in rows), "done": False}
+        return {"expected": None, "stored": sum(row["stored_up_to"] for row in rows), "done": not rows}
     expected = sum(row["last_record"] for row in known)
     stored = sum(min(row["stored_up_to"], row["last_record"]) for row in known)
     return {"expected": expected, "stored": stored, "done": len(known) == len(rows) and expected - stored <= max(100, expected // 200)}

@@ -295,15 +295,28 @@ class ServerHealth(BaseModel):
     journal: JournalHealth
 
 
+class TabletHealth(BaseModel):
+    """A tablet with acts that have not come in; `heard_s` seconds ago it said so."""
+
+    device: str
+    waiting: int
+    heard_s: float
+
+
 class SystemHealth(BaseModel):
     server: ServerHealth
+    tablets: list[TabletHealth]
     edges: list[dict[str, Any]]
     erp: dict[str, Any] | None
 
 
 class Progress(BaseModel):
-    """How far the history has come in: records the edges hold against records stored. `expected` null: not known yet."""
+    """How far the history has come in: records the edges hold against records stored, and people's acts that still wait on tablets.
+
+    `expected` null: not known yet. While not `done`, pieces may still move between operations, and stops between reasons.
+    """
 
     expected: int | None
     stored: int
+    acts_waiting: int
     done: bool

@@ -54,9 +54,17 @@ async def post_act(act: Annotated[service.AnyAct, Body()], kit: KitDep, actor: _
 
 
 @router.post("/acts/batch", operation_id="post_acts_batch")
-async def post_acts_batch(batch: ActsBatch, kit: KitDep, actor: _READER) -> BatchAnswer:
+async def post_acts_batch(request: Request, batch: ActsBatch, kit: KitDep, actor: _READER) -> BatchAnswer:
     """A tablet's waiting acts, in its order. Refused ones land on the list “To decide”; nothing is dropped."""
-    return await service.run_batch(kit, actor, batch, _badge_holder(kit))
+    outboxes: service.Outboxes = request.app.state.outboxes
+    known = actor.device is not None and batch.waiting is not None
+    if known:  # before the acts are booked: whoever sees a figure meanwhile sees that more is on its way
+        outboxes.heard(str(actor.device), len(batch.acts) + (batch.waiting or 0))
+    answer = await service.run_batch(kit, actor, batch, _badge_holder(kit))
+    if known:
+        again = sum(result.status == "retry" for result in answer.results)
+        outboxes.heard(str(actor.device), again + (batch.waiting or 0))
+    return answer
 
 
 @router.get("/decide", operation_id="list_decide", dependencies=[allow("supervise.correct")])

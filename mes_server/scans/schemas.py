@@ -57,10 +57,14 @@ class ActAnswer(BaseModel):
 
 
 class ActsBatch(BaseModel):
-    """A tablet's waiting acts in its order, each as for POST /acts; `device_time` is the tablet's clock now."""
+    """A tablet's waiting acts in its order, each as for POST /acts; `device_time` is the tablet's clock now.
+
+    `waiting`: acts that stay on the tablet behind these, for a later upload; null where it does not say.
+    """
 
     device_time: AwareDatetime
     acts: Annotated[list[dict[str, Any]], Field(max_length=BATCH_MAX)]
+    waiting: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
 
 
 class BatchResult(BaseModel):

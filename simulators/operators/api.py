@@ -30,7 +30,7 @@ class Api:
 
     def __init__(self, base: str, clock: Clock, *, device: str | None = None, patience_s: float = 60.0) -> None:
         self._http = httpx.AsyncClient(base_url=f"{base}/api/v1", timeout=15.0, trust_env=False)
-        self._clock, self._device, self._patience_s = clock, device, patience_s
+        self._clock, self.device, self._patience_s = clock, device, patience_s
         self.token: str | None = None
 
     async def close(self) -> None:
@@ -39,8 +39,8 @@ class Api:
     async def once(self, method: str, path: str, body: Any = None, **params: Any) -> Any:
         """One try. Raises ApiError, httpx.HTTPError."""
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        if self._device:
-            headers["X-Device"] = self._device
+        if self.device:
+            headers["X-Device"] = self.device
         answer = await self._http.request(method, path, json=body, params={k: v for k, v in params.items() if v is not None}, headers=headers)
         if answer.status_code >= 400:
             try:

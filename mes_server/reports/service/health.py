@@ -13,7 +13,7 @@ from mes_server.kit.http import Kit
 from mes_server.kit.journal import JournalRecord, JournalSeal
 from mes_server.machine_states import service as states
 from mes_server.plant import service as plant
-from mes_server.reports.schemas import BrokerHealth, JournalHealth, Progress, ServerHealth, SystemHealth
+from mes_server.reports.schemas import BrokerHealth, JournalHealth, Progress, ServerHealth, SystemHealth, TabletHealth
 from mes_server.reports.service.probes import Probes
 
 
@@ -31,7 +31,8 @@ def system_health(session: Session, kit: Kit, probes: Probes) -> SystemHealth:
         acts_waiting=kit.acts.waiting,
         journal=JournalHealth(records=records, sealed=sealed, bad_seq=None),
     )
-    return SystemHealth(server=server, edges=[_edge(session, kit, row) for row in probes.edges(session)], erp=probes.erp(session))
+    tablets = [TabletHealth(**one) for one in probes.outboxes()]
+    return SystemHealth(server=server, tablets=tablets, edges=[_edge(session, kit, row) for row in probes.edges(session)], erp=probes.erp(session))
 
 
 def _edge(session: Session, kit: Kit, row: dict[str, Any]) -> dict[str, Any]:
@@ -50,4 +51,5 @@ def _edge(session: Session, kit: Kit, row: dict[str, Any]) -> dict[str, Any]:
 def progress(session: Session, probes: Probes) -> Progress:
     """GET /history/progress."""
     found = probes.progress(session)
-    return Progress(expected=found["expected"], stored=found["stored"], done=found["done"])
+    coming = probes.acts_coming()
+    return Progress(expected=found["expected"], stored=found["stored"], acts_waiting=coming, done=found["done"] and not coming)

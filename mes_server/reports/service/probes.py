@@ -19,6 +19,14 @@ def _no_progress(session: Session) -> dict[str, Any]:
     return {"expected": None, "stored": 0, "done": True}
 
 
+def _no_outboxes() -> list[dict[str, Any]]:
+    return []
+
+
+def _nothing_coming() -> int:
+    return 0
+
+
 def _no_values(codes: Iterable[str]) -> dict[str, dict[str, Any]]:
     return {}
 
@@ -40,12 +48,15 @@ class Probes:
     """Each field answers "nothing there" until the composition root says better.
 
     edges(session): rows of GET /health/system; progress(session): {expected, stored, done}; last_values(codes): code → {power_w, at_ms, stale, …};
+    outboxes(): {device, waiting, heard_s} of tablets with acts on them; acts_coming(): how many of those are on their way in;
     erp(session): GET /erp/status or None; broker(): {connected, since};
     extremes(device, metric, from_ms, to_ms, bucket_ms): bucket start → (min, max).
     """
 
     edges: Callable[[Session], list[dict[str, Any]]] = _no_edges
     progress: Callable[[Session], dict[str, Any]] = _no_progress
+    outboxes: Callable[[], list[dict[str, Any]]] = _no_outboxes
+    acts_coming: Callable[[], int] = _nothing_coming
     last_values: Callable[[Iterable[str]], dict[str, dict[str, Any]]] = _no_values
     erp: Callable[[Session], dict[str, Any] | None] = _no_erp
     broker: Callable[[], dict[str, Any]] = _no_broker

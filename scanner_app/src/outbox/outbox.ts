@@ -155,7 +155,8 @@ async function sendRun(entries: QueueEntry[], batch: boolean): Promise<boolean> 
   const person = entries[0]!.person
   const acts = entries.map((entry) => ({ ...entry.act, ...asBadgeOf(entry.person, entry.act) }))
   const path = batch ? '/acts/batch' : '/acts'
-  const body = batch ? { device_time: new Date().toISOString(), acts } : acts[0]
+  const waiting = queue.filter((one) => one.state !== 'refused').length - entries.length // the server says so beside its figures
+  const body = batch ? { device_time: new Date().toISOString(), acts, waiting: Math.max(0, waiting) } : acts[0]
   const answer = await send(path, person, JSON.stringify(body), 'application/json')
   const outcome = logic.classify(answer.status, answer.body, batch)
   if (answer.status === 0) netDown()

@@ -126,3 +126,25 @@ def test_five_hundred_acts_of_a_late_shift_go_up_at_once(server: RunningServer) 
     answer = client.post("/acts/batch", json={"device_time": server.now(), "acts": acts}).json()
     assert {one["status"] for one in answer["results"]} == {"done"} and operation(client, "WO-1/40")["good"] == 499
     assert client.post("/acts/batch", json={"device_time": server.now(), "acts": acts * 2}).status_code == 422
+
+
+def test_what_still_waits_on_a_tablet_is_said_beside_the_figures(server: RunningServer) -> None:
+    client = set_up(server)
+    ann = server.client("read", "floor.report", "floor.start", person="P-ann", device="T1")
+
+    def upload(waiting: int | None) -> None:
+        started = server.envelope(type="operation.start", operation="WO-1001/40", machine="DEB-01")
+        assert ann.post("/acts/batch", json={"device_time": server.now(), "acts": [started], "waiting": waiting}).status_code == 200
+
+    assert client.get("/history/progress").json()["acts_waiting"] == 0
+    upload(37)
+    progress = client.get("/history/progress").json()
+    assert (progress["acts_waiting"], progress["done"]) == (37, False)
+    assert [(one["device"], one["waiting"]) for one in client.get("/health/system").json()["tablets"]] == [("T1", 37)]
+    upload(None)  # an app that does not say leaves what was said
+    assert client.get("/history/progress").json()["acts_waiting"] == 37
+    upload(0)
+    assert client.get("/history/progress").json() == {"expected": None, "stored": 0, "acts_waiting": 0, "done": True}
+    assert client.get("/health/system").json()["tablets"] == []
+    bad = ann.post("/acts/batch", json={"device_time": server.now(), "acts": [], "waiting": -1})
+    assert bad.status_code == 422 and "waiting" in bad.text

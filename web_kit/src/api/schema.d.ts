@@ -1587,6 +1587,8 @@ export interface components {
         /**
          * ActsBatch
          * @description A tablet's waiting acts in its order, each as for POST /acts; `device_time` is the tablet's clock now.
+         *
+         *     `waiting`: acts that stay on the tablet behind these, for a later upload; null where it does not say.
          */
         ActsBatch: {
             /** Acts */
@@ -1598,6 +1600,8 @@ export interface components {
              * Format: date-time
              */
             device_time: string;
+            /** Waiting */
+            waiting?: number | null;
         };
         /**
          * AddPerson
@@ -3966,9 +3970,13 @@ export interface components {
         };
         /**
          * Progress
-         * @description How far the history has come in: records the edges hold against records stored. `expected` null: not known yet.
+         * @description How far the history has come in: records the edges hold against records stored, and people's acts that still wait on tablets.
+         *
+         *     `expected` null: not known yet. While not `done`, pieces may still move between operations, and stops between reasons.
          */
         Progress: {
+            /** Acts Waiting */
+            acts_waiting: number;
             /** Done */
             done: boolean;
             /** Expected */
@@ -4685,6 +4693,20 @@ export interface components {
                 [key: string]: unknown;
             } | null;
             server: components["schemas"]["ServerHealth"];
+            /** Tablets */
+            tablets: components["schemas"]["TabletHealth"][];
+        };
+        /**
+         * TabletHealth
+         * @description A tablet with acts that have not come in; `heard_s` seconds ago it said so.
+         */
+        TabletHealth: {
+            /** Device */
+            device: string;
+            /** Heard S */
+            heard_s: number;
+            /** Waiting */
+            waiting: number;
         };
         /**
          * TelemetryOut

@@ -449,6 +449,7 @@ export interface ApiToken {
   expires_at: string | null
 }
 export interface SystemHealth {
+  tablets: { device: string; waiting: number; heard_s: number }[]
   server: {
     version: string
     uptime_s: number
@@ -475,6 +476,7 @@ export interface SystemHealth {
   erp: Record<string, unknown> | null
 }
 export interface HistoryProgress {
+  acts_waiting: number
   expected: number | null
   stored: number
   done: boolean

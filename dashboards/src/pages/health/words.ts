@@ -11,6 +11,8 @@ export const t = words({
   connected: ['已连接', 'connected'],
   notConnected: ['未连接', 'not connected'],
   acts: ['排队的操作', 'Acts waiting'],
+  tablets: ['平板上未到的记录', 'Records still on tablets'],
+  onTablet: ['{device}：{n} 条，{ago}前上报', '{device}: {n}, said {ago} ago'],
   journal: ['日志', 'Journal'],
   records: ['{n} 条记录，已封存 {sealed}', '{n} records, {sealed} sealed'],
   badSeq: ['第 {n} 条被改动！', 'record {n} was altered!'],
