@@ -41,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     fill = command("backfill", "Take a recording into the buffer as backlog. 导入历史记录。")
     fill.add_argument("recording", type=Path, help="recording (docs: edge_agent/README.md) / 记录文件")
     fill.add_argument("--skip-unknown", action="store_true", help="leave out devices and metrics the config does not know / 跳过未知设备")
+    fill.add_argument(
+        "--resume", action="store_true", help="leave out what the buffer already knows: finishes a run that was cut off / 继续上次中断的导入"
+    )
     return parser
 
 
@@ -66,7 +69,7 @@ def _dispatch(given: argparse.Namespace) -> int:
         return commands.check_config(given.file or given.config, given.lang)
     config = config_text.load(given.config)
     if given.command == "backfill":
-        return commands.backfill(config, given.recording, given.skip_unknown)
+        return commands.backfill(config, given.recording, skip_unknown=given.skip_unknown, resume=given.resume)
     try:
         clock = PlantClock.parse(given.clock_start, given.clock_anchor, given.speed)
     except ValueError as error:

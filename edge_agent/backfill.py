@@ -35,8 +35,11 @@ class Done:
         return self.values / max(self.seconds, 1e-9)
 
 
-def fill(config: AgentConfig, path: Path, *, skip_unknown: bool = False) -> Done:
-    """Takes the whole recording or, at an invalid line, everything before it. Raises RecordingInvalid, BufferLocked, BufferUnusable, OSError."""
+def fill(config: AgentConfig, path: Path, *, skip_unknown: bool = False, resume: bool = False) -> Done:
+    """Takes the whole recording or, at an invalid line, everything before it. Raises RecordingInvalid, BufferLocked, BufferUnusable, OSError.
+
+    `resume`: what the buffer already knows is left out, so that a run that was cut off (power, kill) is finished by the same command.
+    """
     header, entries = recording.read(path)
     if header.edge != config.edge:
         raise RecordingInvalid(
@@ -47,7 +50,7 @@ def fill(config: AgentConfig, path: Path, *, skip_unknown: bool = False) -> Done
         )
     buffer = Buffer(config.buffer.path, config.buffer.max_mb * 1_000_000)
     try:
-        filling = _Filling(config, buffer, path, skip_unknown, header.from_ms)
+        filling = _Filling(config, buffer, path, header.from_ms, skip_unknown=skip_unknown, resume=resume)
         started = time.monotonic()
         for entry in entries:
             filling.take(entry)
@@ -58,7 +61,7 @@ def fill(config: AgentConfig, path: Path, *, skip_unknown: bool = False) -> Done
 
 
 class _Filling:
-    def __init__(self, config: AgentConfig, buffer: Buffer, path: Path, skip_unknown: bool, from_ms: int) -> None:
+    def __init__(self, config: AgentConfig, buffer: Buffer, path: Path, from_ms: int, *, skip_unknown: bool, resume: bool) -> None:
         self._buffer, self._path, self._skip_unknown = buffer, path, skip_unknown
         plan = compile_tags(resolve_devices(config))
         self._tags: dict[tuple[str, str], Tag] = plan.by_key()
@@ -69,8 +72,9 @@ class _Filling:
         self.values = 0
         self.records = 0
         self.touched: set[str] = set()
+        self._known_ms = {device.spec.index: device.memory.proven_ms for device in self._pipeline.devices} if resume else {}
         for device in self._pipeline.devices:
-            if device.memory.proven_ms:
+            if device.memory.proven_ms and not (resume and device.memory.proven_ms >= from_ms):
                 device.lost(GapCause.EDGE_DOWN, "not recorded")
                 device.resume(from_ms)
 
@@ -84,7 +88,7 @@ class _Filling:
             self._put(entry, index)
         elif isinstance(entry, recording.Watched):
             self._advance(index, entry.until_ms)
-        else:
+        elif entry.to_ms > self._known_ms.get(index, 0):
             self._advance(index, entry.from_ms)
             self.commit()
             self._pipeline.lost((index,), entry.cause, entry.detail)
@@ -110,20 +114,25 @@ class _Filling:
         if tag is None:
             self._unknown(entry.line, f"metric {entry.metric} of {entry.device}")
             return
-        if not entry.t_ms:
+        times, values = entry.t_ms, entry.values
+        known_ms = self._known_ms.get(index)
+        if known_ms is not None and times and min(times) <= known_ms:
+            fresh = [(t_ms, value) for t_ms, value in zip(times, values, strict=True) if t_ms > known_ms]
+            times, values = [t_ms for t_ms, _ in fresh], [value for _, value in fresh]
+        if not times:
             return
         proven_ms = self._pipeline.devices[index].memory.proven_ms
-        first_ms = min(entry.t_ms)
+        first_ms = min(times)
         if first_ms <= proven_ms:
             raise RecordingInvalid(
                 f"{self._path.name} line {entry.line}: {entry.device} has a value at {iso(first_ms)}, but it is known up to {iso(proven_ms)}.",
                 f"{self._path.name} 第 {entry.line} 行:{entry.device} 的值早于缓冲已有数据({iso(proven_ms)})。",
-                "Give only what comes after.",
-                "只能补充其后的数据。",
+                "Give only what comes after, or finish a run that was cut off with --resume.",
+                "只能补充其后的数据;若上次中断,请使用 --resume 继续。",
             )
-        self._pipeline.push(_columns(tag, entry.t_ms, entry.values))
-        self._pending += len(entry.t_ms)
-        self.values += len(entry.t_ms)
+        self._pipeline.push(_columns(tag, times, values))
+        self._pending += len(times)
+        self.values += len(times)
 
     def commit(self) -> None:
         """Everything behind the watched marks becomes records."""

@@ -74,9 +74,9 @@ async def browse(config: AgentConfig, clock: Clock, name: str) -> int:
     return 0
 
 
-def backfill(config: AgentConfig, recording: Path, skip_unknown: bool) -> int:
+def backfill(config: AgentConfig, recording: Path, *, skip_unknown: bool, resume: bool) -> int:
     from edge_agent.backfill import fill
 
-    done = fill(config, recording, skip_unknown=skip_unknown)
+    done = fill(config, recording, skip_unknown=skip_unknown, resume=resume)
     say(f"{done.values} values of {done.devices} devices -> {done.records} records in {config.buffer.path} ({done.values_per_s:,.0f} values/s)")
     return 0
