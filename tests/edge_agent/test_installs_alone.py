@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"asyncua", "pymodbus", "fastapi", "sqlalchemy", "duckdb", "paho", "numpy"}
+HEAVY = {"asyncua", "serial", "fastapi", "sqlalchemy", "duckdb", "paho", "numpy"}
 SERVER = {"fastapi", "sqlalchemy", "duckdb", "uvicorn", "mes_server", "simulators"}
 
 
@@ -30,4 +30,4 @@ def test_the_agent_loads_nothing_of_the_server() -> None:
 
 
 def test_a_config_can_be_checked_without_any_driver() -> None:
-    assert loaded("import edge_agent.config_text") & {"asyncua", "pymodbus"} == set()
+    assert loaded("import edge_agent.config_text") & {"asyncua", "serial"} == set()

@@ -30,7 +30,8 @@ DOORS = {
     "duckdb": ("mes_server/telemetry/duckdb_",),
     "influxdb_client": ("mes_server/telemetry/influx_store.py",),
     "asyncua": ("edge_agent/sources/opcua/", "simulators/"),
-    "pymodbus": ("edge_agent/sources/modbus/", "simulators/"),
+    "pymodbus": ("simulators/",),
+    "serial": ("edge_agent/sources/",),
     "paho": ("edge_agent/publisher/", "mes_server/ingest/", "simulators/"),
 }
 

@@ -1,1 +1,1 @@
-"""Modbus TCP meters: pymodbus frames and parses, the connection's rules (one request at a time, match, drop on time-out) are our own."""
+"""Modbus meters, TCP and RTU: frames, the connection's rules (one request at a time, match, drop what is late), meter models, probing."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from edge_agent.config_model import DeviceConfig, Id, MetricName, PolledMetric, SourceBase, option
 
@@ -46,11 +47,22 @@ class ModbusDevice(DeviceConfig):
 
 
 class ModbusConfig(SourceBase):
-    """A Modbus TCP meter or gateway."""
+    """A Modbus TCP meter or gateway, or a serial bus (RTU) of this computer or behind a gateway that passes RTU frames through."""
 
     type: Literal["modbus"]
-    host: str = option("127.0.0.1", "name or address", "主机名或地址", min_length=1)
-    port: int = option(502, "TCP port", "TCP 端口", ge=1, le=65535)
+    transport: Literal["tcp", "serial", "rtu_over_tcp"] = option(
+        "tcp",
+        "tcp: Modbus TCP; serial: RTU on a serial port (RS-485); rtu_over_tcp: RTU frames through a TCP gateway",
+        "tcp:Modbus TCP;serial:串口 RTU(RS-485);rtu_over_tcp:经 TCP 网关透传 RTU",
+    )
+    host: str = option("127.0.0.1", "tcp, rtu_over_tcp: name or address", "tcp、rtu_over_tcp:主机名或地址", min_length=1)
+    port: int = option(502, "tcp, rtu_over_tcp: TCP port", "tcp、rtu_over_tcp:TCP 端口", ge=1, le=65535)
+    serial_port: str | None = option(
+        None, "serial: the port, as /dev/ttyUSB0; one source a port", "serial:串口名,如 /dev/ttyUSB0,一个串口一个数据源", min_length=1
+    )
+    baud: int = option(9600, "serial: speed of the line", "serial:波特率", "Bd", ge=300, le=1_000_000)
+    parity: Literal["none", "even", "odd"] = option("none", "serial: parity bit", "serial:校验位")
+    stop_bits: Literal[1, 2] = option(1, "serial: stop bits (2 is usual with parity none)", "serial:停止位(无校验时常为 2)")
     period_s: float = option(10.0, "plant seconds between polls", "轮询周期(工厂时间)", "s", gt=0, le=86400)
     align: bool = option(True, "polls exactly on multiples of the period; the reading's timestamp is the tick", "按周期整点轮询,时间戳为整点")
     max_words: int = option(125, "registers in one request at most", "单次请求最多寄存器数", ge=1, le=125)
@@ -64,3 +76,10 @@ class ModbusConfig(SourceBase):
         30.0, "a device that does not answer is left out this long so that the others stay fast", "无应答设备暂停轮询", "s", ge=0, le=3600
     )
     devices: Mapping[Id, ModbusDevice] = option({}, "machines and meters behind this source", "该数据源下的设备与电表", min_length=1)
+
+    @model_validator(mode="after")
+    def _port_where_serial(self) -> ModbusConfig:
+        if (self.transport == "serial") != (self.serial_port is not None):
+            kind = "serial_port_missing" if self.serial_port is None else "serial_port_unused"
+            raise PydanticCustomError(kind, "transport and serial_port do not fit together", {})
+        return self

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from edge_agent.config_model import DeviceConfig, SourceBase
-from edge_agent.sources.kind import DeviceMetrics, Kind, Sample, Setup
+from edge_agent.sources.kind import DeviceMetrics, Fault, Kind, Sample, Setup
 from edge_agent.sources.modbus.config import ModbusConfig, ModbusDevice, ModbusMetric
 
 if TYPE_CHECKING:
@@ -26,6 +27,15 @@ def _metrics(device_id: str, source: SourceBase, device: DeviceConfig) -> Device
     return DeviceMetrics(metrics, max((round((metric.period_s or default_s) * 1000) for metric in metrics.values()), default=0))
 
 
+def _across(raw: Mapping[str, Any]) -> Iterable[Fault]:
+    """A serial bus needs its port, and nothing else takes one."""
+    serial = raw.get("transport") == "serial"
+    if serial and raw.get("serial_port") is None:
+        yield Fault(("serial_port",), "serial_port_missing", "serial_port is missing (as /dev/ttyUSB0)")
+    if not serial and raw.get("serial_port") is not None:
+        yield Fault(("serial_port",), "serial_port_unused", 'serial_port stands here, but transport is not "serial"')
+
+
 KIND = Kind(
     config=ModbusConfig,
     device=ModbusDevice,
@@ -40,4 +50,6 @@ KIND = Kind(
         (),
         frozenset({"min_cycle_s"}),
     ),
+    across=_across,
+    zh={"serial_port_missing": "缺少 serial_port(如 /dev/ttyUSB0)", "serial_port_unused": '写了 serial_port,但 transport 不是 "serial"'},
 )

@@ -1,4 +1,4 @@
-"""Meters over Modbus TCP: polls on multiples of the period, one connection, dead devices left out for a while.
+"""Meters over Modbus, TCP or RTU: polls on multiples of the period, one connection, dead devices left out for a while.
 
 A device is read by its plan of requests; its watermark is the tick of its last complete poll. A device that does not answer is lost by
 itself (its own gap) and left out for `dead_device_skip_s`, so that its neighbours behind the same gateway stay fast.
@@ -19,9 +19,12 @@ from edge_agent.events import Batch, Lost, Resumed
 from edge_agent.health import SourceHealth
 from edge_agent.pipeline.columns import STRING, Columns, Value
 from edge_agent.pipeline.tags import DeviceSource, Tag
-from edge_agent.sources.modbus import codec, tcp
+from edge_agent.sources.modbus import codec, frames
 from edge_agent.sources.modbus.config import ModbusConfig, ModbusMetric
+from edge_agent.sources.modbus.link import Link, NoAnswer
 from edge_agent.sources.modbus.plan import Field, Request, plan
+from edge_agent.sources.modbus.rtu import Line, ModbusRtu
+from edge_agent.sources.modbus.tcp import ModbusTcp
 from edge_agent.sources.source import Browsed, ReadResult, Sink
 
 BUSY_PAUSE_S = 0.1
@@ -49,6 +52,14 @@ class _Meter:
     was_lost: bool = False
 
 
+def link_of(config: ModbusConfig) -> Link:
+    """The bus of a config, not yet opened."""
+    if config.transport == "tcp":
+        return ModbusTcp(config.host, config.port, config.timeout_s, config.pause_after_connect_s)
+    where = (config.host, config.port) if config.serial_port is None else Line(config.serial_port, config.baud, config.parity, config.stop_bits)
+    return ModbusRtu(where, config.timeout_s, config.pause_after_connect_s)
+
+
 class ModbusSource:
     def __init__(
         self,
@@ -66,7 +77,7 @@ class ModbusSource:
         self._words: dict[int, str] = {}
         self._meters = [self._meter(device_id, index, devices[device_id], tags) for device_id, index in indices.items()]
         self._waited = False  # before this round, for room in the buffer
-        self._connection = tcp.ModbusTcp(config.host, config.port, config.timeout_s, config.pause_after_connect_s)
+        self._connection = link_of(config)
 
     def _meter(self, device_id: str, index: int, device: DeviceSource, tags: Mapping[tuple[str, str], Tag]) -> _Meter:
         meter = _Meter(device_id, index, self.config.devices[device_id].unit)
@@ -93,7 +104,7 @@ class ModbusSource:
                 for request in (request for poll in meter.polls for request in poll.requests):
                     try:
                         words = await self._ask(meter, request)
-                    except (tcp.DeviceError, tcp.NoAnswer) as error:
+                    except (frames.DeviceError, NoAnswer) as error:
                         out += [ReadResult(meter.id, f.key, f"{f.table} {f.address}", None, None, str(error)) for f in request.fields]
                         continue
                     for f in request.fields:
@@ -160,7 +171,7 @@ class ModbusSource:
                 continue
             try:
                 rows = await self._read(meter, due, tick_ms)
-            except tcp.NoAnswer as error:
+            except NoAnswer as error:
                 silent = error
                 self._silent(meter, sink, error)
                 continue
@@ -200,9 +211,9 @@ class ModbusSource:
         for request in (request for poll in due for request in poll.requests):
             try:
                 words = await self._ask(meter, request)
-            except tcp.DeviceError as error:
-                if error.code == tcp.NO_TARGET:
-                    raise tcp.NoAnswer(f"unit {meter.unit}: {error}", f"从站 {meter.unit}:{error}") from error
+            except frames.DeviceError as error:
+                if error.code == frames.NO_TARGET:
+                    raise NoAnswer(f"unit {meter.unit}: {error}", f"从站 {meter.unit}:{error}") from error
                 for f in request.fields:
                     self.health.failed[self._words[f.tag]] = str(error)
                 continue
@@ -218,8 +229,8 @@ class ModbusSource:
                 await asyncio.sleep(self.config.pause_between_requests_s)
             try:
                 return await self._connection.read(meter.unit, request)
-            except tcp.DeviceError as error:
-                if error.code != tcp.BUSY or attempt == self.config.busy_retries:
+            except frames.DeviceError as error:
+                if error.code != frames.BUSY or attempt == self.config.busy_retries:
                     raise
                 await asyncio.sleep(BUSY_PAUSE_S)
         raise AssertionError("unreachable")
