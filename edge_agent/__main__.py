@@ -29,7 +29,8 @@ def _parser() -> argparse.ArgumentParser:
             made.add_argument("--speed", type=float, default=1.0, help="plant seconds per real second (1) / 时间倍速")
         return made
 
-    command("run", "Read the sources and deliver until stopped. 运行。", clock=True)
+    run = command("run", "Read the sources and deliver until stopped. 运行。", clock=True)
+    run.add_argument("--take-over", action="store_true", help="hold this edge id from now on, although another box holds it / 接管此网关编号")
     check = command("check-config", "Check a config: every error at once, with its line. 检查配置。")
     check.add_argument("file", nargs="?", type=Path, help="the same as --config")
     show = command("sample-config", "Print a commented config. 打印示例配置。", config=False)
@@ -84,7 +85,7 @@ def _dispatch(given: argparse.Namespace) -> int:
 async def _run(given: argparse.Namespace, clock: PlantClock) -> int:
     from edge_agent import app, config_text
 
-    agent = app.build_agent(config_text.load(given.config), clock)
+    agent = app.build_agent(config_text.load(given.config), clock, take_over=given.take_over)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.stop)

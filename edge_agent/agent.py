@@ -17,7 +17,7 @@ from contextlib import suppress
 from edge_agent.config import AgentConfig
 from edge_agent.contract.clock import Clock
 from edge_agent.contract.names import GapCause
-from edge_agent.errors import BufferUnusable, EdgeError, SourceMisconfigured
+from edge_agent.errors import BufferUnusable, EdgeError, Fenced, SourceMisconfigured
 from edge_agent.events import Lost
 from edge_agent.sources.source import Sink, Source
 from edge_agent.worker import Worker
@@ -45,6 +45,7 @@ class Agent:
         self.config, self.clock, self.sources, self.worker = config, clock, sources, worker
         self._log = log or (lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201 - the agent's log is its error stream
         self._stop = asyncio.Event()
+        self._fenced = False
 
     def stop(self) -> None:
         self._stop.set()
@@ -58,12 +59,34 @@ class Agent:
                 with suppress(asyncio.TimeoutError):
                     async with asyncio.timeout(WATCH_S):
                         await self._stop.wait()
+                self._say_if_fenced()
         finally:
             await _end(tasks)
             self.worker.stop()
             await asyncio.to_thread(self.worker.join)
         if self.worker.failed is not None:
             raise self._worker_error(self.worker.failed) from self.worker.failed
+
+    def _say_if_fenced(self) -> None:
+        """Once when it begins and once when it is over: the identity is another agent's."""
+        seconds = self.worker.node.fenced_s
+        if (seconds is not None) == self._fenced:
+            return
+        self._fenced = seconds is not None
+        if seconds is None:
+            self._log(f"The server takes data as {self.config.edge} from this agent again. 服务器已重新接受本网关 {self.config.edge} 的数据。")
+            return
+        known = Fenced(
+            f"Another agent holds the identity {self.config.edge}: the server does not take data from this one. "
+            f"It goes on reading and keeps everything; it asks again in {seconds:.0f} s.",
+            f"另一个网关正在使用编号 {self.config.edge}:服务器不接受本网关的数据。本网关继续采集并保存全部数据,{seconds:.0f} 秒后再次询问。",
+            "If this is a copy, give it an edge id of its own. If it replaces the other box, switch that one off or start this one with --take-over.",
+            "若本机是复制品,请为其设置独立的网关编号;若本机替换原设备,请关闭原设备,或用 --take-over 启动本机。",
+        )
+        self._log(known.text("en"))
+        self._log(known.text("zh"))
+        for source in self.sources:
+            source.health.note("edge", known.text("en"), known.text("zh"))
 
     def _worker_error(self, error: BaseException) -> EdgeError:
         if isinstance(error, sqlite3.Error):

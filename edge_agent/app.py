@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from edge_agent import identity
 from edge_agent.agent import Agent
 from edge_agent.buffer.store import Buffer
 from edge_agent.config import AgentConfig
@@ -23,12 +24,23 @@ def build_sources(config: AgentConfig, clock: Clock) -> tuple[TagPlan, list[Sour
     return plan, [make_source(name, config, plan, devices, clock, healths[name]) for name in config.sources], healths
 
 
-def build_agent(config: AgentConfig, clock: Clock, log: Callable[[str], None] | None = None) -> Agent:
-    """An agent that is not yet running. Opens the buffer: raises BufferUnusable, BufferLocked, ConfigInvalid."""
+def build_agent(config: AgentConfig, clock: Clock, log: Callable[[str], None] | None = None, *, take_over: bool = False) -> Agent:
+    """An agent that is not yet running. Opens the buffer: raises BufferUnusable, BufferLocked, ConfigInvalid. `take_over`: a person says that
+    this machine holds the edge's identity from now on."""
     plan, sources, healths = build_sources(config, clock)
     buffer = Buffer(config.buffer.path, config.buffer.max_mb * 1_000_000)
-    worker = Worker(config, plan, buffer, clock, healths)
+    machine = identity.machine(config.buffer.path)
+    moved = buffer.claim(machine)
+    worker = Worker(config, plan, buffer, clock, healths, identity.instance(machine))
+    worker.node.take_over = take_over
     agent = Agent(config, clock, sources, worker, log)
+    if moved:
+        for health in healths.values():
+            health.note(
+                "buffer",
+                "this buffer file was used on another machine before (a copied card, or a disk that moved): a new epoch was begun.",
+                "此缓冲文件曾在另一台机器上使用(复制的存储卡或更换过主机的磁盘):已开始新纪元。",
+            )
     if buffer.set_aside is not None:
         for health in healths.values():
             health.note(

@@ -36,5 +36,9 @@ class BufferLocked(BufferUnusable):
     """Another agent holds the buffer file."""
 
 
+class Fenced(EdgeError):
+    """Another agent holds this edge's identity; the server told us to be silent."""
+
+
 class RecordingInvalid(EdgeError):
     """A line of a recording cannot be used; the text names it."""

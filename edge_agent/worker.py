@@ -82,7 +82,9 @@ class Intake:
 class Worker(threading.Thread):
     """Owns pipeline, buffer and node. `failed` holds the error that ended it."""
 
-    def __init__(self, config: AgentConfig, plan: TagPlan, buffer: Buffer, clock: Clock, healths: dict[str, SourceHealth]) -> None:
+    def __init__(
+        self, config: AgentConfig, plan: TagPlan, buffer: Buffer, clock: Clock, healths: dict[str, SourceHealth], instance: str = ""
+    ) -> None:
         super().__init__(name="edge-worker", daemon=True)
         self.config, self.plan, self.buffer, self.clock, self.healths = config, plan, buffer, clock, healths
         self.intake = Intake()
@@ -115,6 +117,7 @@ class Worker(threading.Thread):
             health=self._health_values,
             is_stale=self._is_stale,
             devices=[spec.id for spec in plan.devices],
+            instance=instance,
         )
         self._unstored: deque[_Unstored] = deque()
         self._uncommitted: list[Record] = []
@@ -269,6 +272,7 @@ class Worker(threading.Thread):
         for epoch, n in answers:
             if epoch != self.buffer.epoch:
                 continue
+            self.node.accepted()
             if n > self.buffer.last_n:
                 self._set_back(n, now_s)
             elif self.delivery.answer(n, now_s):

@@ -189,6 +189,8 @@ def make_ingest(settings: Settings, kit: Kit, telemetry: TelemetryStore, metrics
         inbox_bytes=settings.ingest.waiting_bytes_max,
         records_max=settings.ingest.batch_records_max,
         reorder_s=settings.ingest.reorder_s,
+        fence_s=settings.ingest.fence_s,
+        fence_twin_s=settings.ingest.fence_twin_s,
         stale_s=settings.ingest.stale_s,
         keep_days=settings.telemetry.keep_days,
     )

@@ -208,6 +208,16 @@ class Buffer:
             self._set_meta(key, value)
         self._db.execute("commit")
 
+    def claim(self, machine: str) -> bool:
+        """From now on this file is `machine`'s. True when another machine had used it (a cloned card, a disk that moved): a new epoch begins, so
+        that one (epoch, n) never names two records."""
+        before = str(self._meta("machine", machine))
+        if before == machine:
+            return False
+        self.begin_epoch()
+        self._set_meta("machine", machine)
+        return True
+
     # --- reading back --------------------------------------------------------------------------------------------------------
     def read(self, after_n: int, limit: int) -> Iterator[Stored]:
         """Records after `after_n` in order. A damaged one comes as empty columns (its number must not be missing)."""

@@ -26,6 +26,8 @@ REBIRTH_MIN_S = 1.0  # a storm of rebirth requests is answered once a second
 CONNECT_S = 15.0  # from CONNECT to SUBACK at most
 HOST_WAIT_S = 20.0  # with several brokers: this long for the host to show up on one
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 5.0
+STEADY_S = 2.0  # a session that held this long was a good one; shorter ones (two agents with one client id) make the pauses grow
+FENCED_MIN_S = 5.0
 
 
 class Phase(Enum):
@@ -49,10 +51,14 @@ class EdgeNode:
         health: Callable[[], list[tuple[Metric, Value]]],
         is_stale: Callable[[str], bool],
         devices: Iterable[str],
+        instance: str = "",
     ) -> None:
         self._config, self._link, self._clock, self._catalogue = config, link, clock, catalogue
         self._next_bdseq, self._health, self._is_stale = next_bdseq, health, is_stale
         self._devices = tuple(devices)
+        self.instance = instance
+        self.take_over = False  # a person said so: births ask the host to move the identity here, until it answers
+        self.fenced_s: float | None = None  # another agent holds this identity: the host told us to be silent for so long
         self.values = births.LastValues()
         self.phase = Phase.DOWN
         self.broker = 0
@@ -86,6 +92,8 @@ class EdgeNode:
             if len(self._config.brokers) > 1 and now_s - self._since_s > HOST_WAIT_S:
                 self._link.close()
                 self._down(now_s, f"host {self._config.host} is not online at {self._name()}")
+        elif self.phase is Phase.BORN and self._failures and now_s - self._since_s > STEADY_S:
+            self._failures = 0
         elif self.phase is Phase.BORN and self._rebirth and now_s - self._born_s >= REBIRTH_MIN_S:
             self._be_born(now_s)
             return True
@@ -139,6 +147,16 @@ class EdgeNode:
         epoch, up_to = found.get(names.STORED_EPOCH), found.get(names.STORED_UP_TO)
         if isinstance(epoch, str) and isinstance(up_to, int):
             self.answers.append((epoch, up_to))
+        if self.instance and found.get(names.FENCED) == self.instance:
+            seconds = found.get(names.FENCED_FOR)
+            self._be_fenced(float(seconds) if isinstance(seconds, int) else FENCED_MIN_S, now_s)
+
+    def _be_fenced(self, seconds: float, now_s: float) -> None:
+        """Another agent holds this identity: say good-bye, keep everything, ask again later."""
+        self.stop()
+        self._down(now_s, f"another agent holds the identity {self._config.edge}", walk=False)
+        self.fenced_s = max(FENCED_MIN_S, seconds)
+        self._next_try_s = now_s + self.fenced_s * random.uniform(1.0, 1.1)  # noqa: S311 - jitter
 
     def _state(self, raw: bytes, now_s: float) -> None:
         """Host STATE; older stamps than the newest seen are ignored (tck-id-operational-behavior-edge-node-termination-host-offline-timestamp)."""
@@ -162,6 +180,10 @@ class EdgeNode:
         self._link.close()
         self.phase = Phase.DOWN
 
+    def accepted(self) -> None:
+        """The host answered for our own epoch: the identity is ours."""
+        self.take_over, self.fenced_s = False, None
+
     def be_reborn(self) -> None:
         """The next tick says everything anew."""
         self._rebirth = True
@@ -179,9 +201,9 @@ class EdgeNode:
         self._born_s = now_s
         self.sessions += 1
         self.error = ""
-        self._failures = 0
         self.phase = Phase.BORN
-        self._link.publish(topic(config.group, "NBIRTH", config.edge), births.node_birth(self._bdseq, now_ms, self._health()))
+        birth = births.node_birth(self._bdseq, now_ms, self._health(), self.instance, self.take_over)
+        self._link.publish(topic(config.group, "NBIRTH", config.edge), birth)
         for device in self._devices:
             self._device_birth(device)
 

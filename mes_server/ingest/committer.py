@@ -247,7 +247,7 @@ class Committer:
         if entry is None:
             entry = batch[(*key, epoch)] = DeviceFacts(key[0], epoch, n, key[1], link)
         strange = entry.facts.strange
-        outcome.states[key] = facts.apply(state, epoch, events, entry.facts)
+        outcome.states[key] = facts.apply(state, epoch, events, entry.facts, self._clock.now_ms())
         outcome.figures["strange_values"] += entry.facts.strange - strange
         outcome.figures["facts"] += len(events)
 

@@ -90,6 +90,7 @@ class DeviceState:
     scrap: Counter = field(default_factory=Counter)
     registers: dict[str, Register] = field(default_factory=dict)
     gap_from_ms: int = 0  # > 0: a new buffer began, and from here to its first moment nothing is known
+    told_until_ms: int = 0  # > 0: another buffer has told everything up to here; this one's words of that time are no news
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
@@ -105,8 +106,9 @@ class DeviceState:
         registers = {name: replace(one) for name, one in self.registers.items()}
         return replace(self, good=replace(self.good), scrap=replace(self.scrap), registers=registers)
 
-    def in_new_epoch(self, epoch: str) -> DeviceState:
-        """The same device behind a new buffer: order and operation stand, counters wait for their first total."""
+    def in_new_epoch(self, epoch: str, now_ms: int = TIME_MS_MAX) -> DeviceState:
+        """The same device behind a new buffer: order and operation stand, counters wait for their first total. A clock that ran ahead under the old
+        buffer must not silence the new one: nothing later than `now_ms` counts as told."""
         good, scrap = (
             Counter(at_ms=one.at_ms, known=one.known if one.total is None else one.raw if one.raw is not None else one.total)
             for one in (self.good, self.scrap)
@@ -115,7 +117,8 @@ class DeviceState:
             name: Register(None, one.passed, one.at_ms, one.known if one.total is None else one.total) for name, one in self.registers.items()
         }
         gap_from_ms = self.gap_from_ms or self.proven_ms
-        return DeviceState(epoch, self.proven_ms, self.order, self.operation, good, scrap, registers, gap_from_ms)
+        told_until_ms = min(max(self.proven_ms, self.told_until_ms), now_ms)
+        return DeviceState(epoch, self.proven_ms, self.order, self.operation, good, scrap, registers, gap_from_ms, told_until_ms)
 
 
 @dataclass(slots=True)
@@ -131,8 +134,8 @@ class Facts:
     strange: int = 0
 
 
-def apply(state: DeviceState | None, epoch: str, events: Iterable[Event], into: Facts) -> DeviceState:
-    """Adds the facts of one record to `into` and returns the new state; `state` itself is not touched.
+def apply(state: DeviceState | None, epoch: str, events: Iterable[Event], into: Facts, now_ms: int = TIME_MS_MAX) -> DeviceState:
+    """Adds the facts of one record to `into` and returns the new state; `state` itself is not touched. `now_ms`: plant time of the server.
 
     Events of one moment: counts belong to the order that ran until then, so they come before a change of order.
     """
@@ -140,9 +143,11 @@ def apply(state: DeviceState | None, epoch: str, events: Iterable[Event], into: 
     if state is None:
         state = DeviceState(epoch)
     elif state.epoch != epoch:
-        state = state.in_new_epoch(epoch)
+        state = state.in_new_epoch(epoch, now_ms)
     else:
         state = state.copy()
+    if state.told_until_ms:
+        ordered = _news(state, ordered)
     if state.gap_from_ms:
         first = min((at for name, at, _ in ordered if name != names.GAP and at > state.gap_from_ms), default=None)
         if first is not None:
@@ -151,6 +156,31 @@ def apply(state: DeviceState | None, epoch: str, events: Iterable[Event], into: 
     for at_ms, moment in groupby(ordered, key=itemgetter(1)):
         _moment(state, at_ms, list(moment), into)
     return state
+
+
+def _news(state: DeviceState, ordered: list[Event]) -> list[Event]:
+    """Without what another buffer has told already (a cloned card's backlog); records are in the order of time, so the first news ends it."""
+    told = state.told_until_ms
+    if ordered and ordered[0][1] > told and ordered[0][0] != names.GAP:
+        state.told_until_ms = 0
+    news: list[Event] = []
+    for name, at, value in ordered:
+        if name != names.GAP and at > told:
+            news.append((name, at, value))
+        elif name == names.GAP and (gap := _clipped(str(value), told)) is not None:
+            news.append((name, at, gap))
+    return news
+
+
+def _clipped(text: str, told_ms: int) -> str | None:
+    """The gap from `told_ms` on; None: it lies before. What is no gap record stays as it is and is judged later."""
+    try:
+        gap = GapRecord.from_json(text)
+    except ValueError:
+        return text
+    if gap.to_ms <= told_ms:
+        return None
+    return replace(gap, from_ms=max(gap.from_ms, told_ms)).to_json()
 
 
 def _plausible(event: Event, into: Facts) -> bool:

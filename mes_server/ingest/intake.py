@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from edge_agent.contract import names
 from edge_agent.contract.delivery import BadMark, Mark
-from edge_agent.contract.payload import BadPayload, decode
+from edge_agent.contract.payload import BadPayload, decode, get_value
+from edge_agent.contract.sparkplug_b_pb2 import Payload
 from edge_agent.contract.topics import BadTopic, Topic, parse
 from mes_server.ingest import codec
 from mes_server.ingest.delivery import Stream
 from mes_server.ingest.facts import Event
+from mes_server.ingest.fence import Fence
 from mes_server.ingest.inbox import Message
 from mes_server.ingest.live_table import LiveTable
 from mes_server.ingest.nodes import UNKNOWN, Host, Node, TooMany
@@ -84,6 +86,8 @@ class Intake:
         stored: Callable[[str, str], tuple[int, int]],
     ) -> None:
         self.host = host
+        self.fence = Fence({}, 0.0)
+        self.refusals: list[tuple[Node, str, float]] = []  # (node, instance, seconds): commands to be sent
         self.table = table
         self.streams: dict[tuple[str, str], Stream[Record]] = {}
         self.due = Due()
@@ -110,6 +114,10 @@ class Intake:
             except TooMany as error:
                 self.put_aside(message, str(error))
                 continue
+            if node.fenced and where.kind not in ("NBIRTH", "NCMD", "DCMD"):
+                self.figures["fenced_messages"] += 1
+                self.host.ask_rebirth(node, now_s)  # whoever is connected says who it is
+                continue
             if where.kind == "DDATA":
                 run.append((message, where, node))
                 continue
@@ -121,6 +129,10 @@ class Intake:
     def take_due(self) -> Due:
         due, self.due = self.due, Due()
         return due
+
+    def take_refusals(self) -> list[tuple[Node, str, float]]:
+        refusals, self.refusals = self.refusals, []
+        return refusals
 
     def stream(self, edge: str, epoch: str) -> Stream[Record]:
         found = self.streams.get((edge, epoch))
@@ -153,10 +165,13 @@ class Intake:
             self.put_aside(message, str(error))
             return
         self.edges_touched.add(node.edge)
+        if where.kind in ("NDATA", "DBIRTH"):
+            self.fence.heard(node.edge, now_s)
         try:
             if where.kind == "NBIRTH":
-                self.host.node_birth(node, payload, now_ms)
-                self._born(node)
+                if self._let_in(node, payload, now_s, now_ms):
+                    self.host.node_birth(node, payload, now_ms)
+                    self._born(node)
             elif where.kind == "NDEATH":
                 self.figures["deaths" if self.host.node_dies(node, payload, now_ms) else "deaths_of_older_sessions"] += 1
                 self.touched.update((node.edge, name) for name in node.devices)
@@ -171,6 +186,22 @@ class Intake:
                     self.touched.add((node.edge, where.device))
         except TooMany as error:
             self.put_aside(message, str(error))
+
+    def _let_in(self, node: Node, payload: Payload, now_s: float, now_ms: int) -> bool:
+        """Whether this birth is the holder's of the edge id. The broker lets one client of a name in and puts the other out, so what comes until the
+        next birth is of this agent."""
+        said = {metric.name: get_value(metric, metric.datatype) for metric in payload.metrics if metric.name in (names.INSTANCE, names.TAKE_OVER)}
+        instance = said.get(names.INSTANCE)
+        node.instance = instance if isinstance(instance, str) else ""
+        wait_s = self.fence.judge(node.edge, node.instance, now_s, now_ms, take_over=said.get(names.TAKE_OVER) is True)
+        node.fenced = wait_s is not None
+        if wait_s is None:
+            return True
+        self.figures["fenced_births"] += 1
+        self.host.node_death(node, now_ms)
+        self.touched.update((node.edge, name) for name in node.devices)
+        self.refusals.append((node, node.instance, wait_s))
+        return False
 
     def _born(self, node: Node) -> None:
         """Tells the edge how far it is stored, and goes on from what it still has if our stores lost something."""
@@ -207,6 +238,8 @@ class Intake:
         self.figures["values"] += len(columns.ts)
         self.figures["messages_by_upb"] += columns.by_upb
         handles, usable = self._resolve(run, columns, now_s)
+        for edge in {node.edge for _, _, node in run}:
+            self.fence.heard(edge, now_s)
         owner = np.repeat(np.arange(len(run)), columns.counts)
         good = (handles >= 0) & ~columns.bad & (columns.kind != codec.NULL) & usable[owner] & (columns.ts > 0)
         safe = np.where(handles >= 0, handles, 0)

@@ -20,6 +20,16 @@ class IngestMark(Base):
     moved_ms: Mapped[int] = mapped_column(MILLIS)
 
 
+class IngestHolder(Base):
+    """The machine that holds an edge's identity (fence.py)."""
+
+    __tablename__ = "ingest_holder"
+
+    edge: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    machine: Mapped[str] = mapped_column(sa.String(64))
+    since_ms: Mapped[int] = mapped_column(MILLIS)
+
+
 class IngestDevice(Base):
     """What the next record of a device needs of the ones before (facts.DeviceState as JSON); moves in the mark's transaction."""
 

@@ -66,6 +66,8 @@ class Node:
     rebirth_pause_s: float = REBIRTH_EVERY_S
     rebirths: int = 0
     bad_deaths: int = 0
+    instance: str = ""  # which agent the living session is of, as its birth says
+    fenced: bool = False  # the last birth was another agent's than the holder's: nothing is taken until the next birth
 
     def sees(self, seq: int, now_s: float) -> None:
         """Checks one message's seq. -1 (absent) is a dirty peer's and tolerated."""

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from mes_server.ingest.errors import MarkMoved
 from mes_server.ingest.facts import DeviceState
-from mes_server.ingest.models import IngestDevice, IngestMark, IngestParked, IngestQuarantine
+from mes_server.ingest.models import IngestDevice, IngestHolder, IngestMark, IngestParked, IngestQuarantine
 
 QUARANTINE_ROWS_MAX = 2_000
 QUARANTINE_PAYLOAD_MAX = 65_536
@@ -57,6 +57,16 @@ def set_mark(session: Session, edge: str, epoch: str, n: int, now_ms: int) -> No
     """Unguarded: for records the edge no longer has."""
     if session.execute(sa.update(_MARK).where(_MARK.c.edge == edge, _MARK.c.epoch == epoch).values(n=n, moved_ms=now_ms)).rowcount == 0:  # type: ignore[attr-defined]
         session.execute(_NEW_MARK, {"edge": edge, "epoch": epoch, "n": n, "born_ms": now_ms, "moved_ms": now_ms})
+
+
+def holders(session: Session) -> dict[str, str]:
+    """Edge -> machine that holds its identity."""
+    return {row.edge: row.machine for row in session.execute(sa.select(IngestHolder.edge, IngestHolder.machine))}
+
+
+def set_holders(session: Session, found: Mapping[str, str], now_ms: int) -> None:
+    for edge, machine in found.items():
+        session.merge(IngestHolder(edge=edge, machine=machine, since_ms=now_ms))
 
 
 def device_state(session: Session, edge: str, device: str) -> DeviceState | None:

@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from edge_agent.contract import names
+from edge_agent.contract.clock import iso
 from edge_agent.contract.payload import DataType, set_value
 from edge_agent.contract.sparkplug_b_pb2 import Payload
 from edge_agent.contract.topics import topic
@@ -27,12 +28,14 @@ from mes_server.ingest.broker_settings import BrokerLink
 from mes_server.ingest.committer import Committer
 from mes_server.ingest.delivery import Stream
 from mes_server.ingest.embedded_broker import EmbeddedBroker
+from mes_server.ingest.fence import LAPSE_S, TWIN_LAPSE_S, Fence
 from mes_server.ingest.inbox import Inbox
 from mes_server.ingest.intake import Intake, Record
 from mes_server.ingest.live_table import LiveTable
 from mes_server.ingest.mqtt import MqttLink
 from mes_server.ingest.nodes import Host, Node
 from mes_server.ingest.tiles import Tiles
+from mes_server.kit.errors import Overloaded, StorageFailed
 from mes_server.kit.http import Kit
 from mes_server.telemetry.store import TelemetryStore
 
@@ -56,6 +59,8 @@ class IngestBounds:
     links_s: float = 2.0  # how often the plant model is asked for devices
     stale_s: float = 15.0  # plant seconds without a proven value
     tile_s: float = 0.5
+    fence_s: float = LAPSE_S  # real seconds: a silent box may be replaced after this
+    fence_twin_s: float = TWIN_LAPSE_S  # the same for a box that was heard beside the other one
     keep_days: int = 0  # raw samples older than this are forgotten, plant days; 0: never
 
 
@@ -134,6 +139,9 @@ class IngestService:
         """Opens telemetry; marks of both stores, parked records, devices of the plant: before the first message."""
         with self.kit.db.read() as session:
             self._facts_marks = repository.marks(session)
+            self.intake.fence = Fence(
+                repository.holders(session), time.monotonic(), lapse_s=self.bounds.fence_s, twin_lapse_s=self.bounds.fence_twin_s
+            )
             self.committer.load_parked(session)
             self.committer.links = self.booking.links(session)
         self.telemetry.open()
@@ -167,6 +175,7 @@ class IngestService:
         messages, _ = self.inbox.take(bounds.commit_bytes)
         self.intake.samples_paused = self.committer.samples_paused
         self.intake.take(messages, now_s, now_ms)
+        self._tell_fenced(now_ms)
         for where in self.host.due(now_s):
             self.figures["rebirth_requests"] += 1
             self.send(where, _command([(names.REBIRTH, DataType.BOOLEAN, True)], now_ms))
@@ -182,6 +191,22 @@ class IngestService:
             self.committer.forget_samples(now_ms - bounds.keep_days * 86_400_000)
         self.tiles.tell(self, now_s, now_ms)
         return self.inbox.waiting_bytes >= bounds.commit_bytes
+
+    def _tell_fenced(self, now_ms: int) -> None:
+        """Who holds an identity is stored; agents that do not hold theirs are told to be silent, and for how long."""
+        for node, instance, wait_s in self.intake.take_refusals():
+            log.error("edge %s: another agent (%s) uses this identity; it is fenced for %.0f s", node.edge, instance, wait_s)
+            fields = [(names.FENCED, DataType.STRING, instance), (names.FENCED_FOR, DataType.INT64, int(wait_s + 1))]
+            self.send(topic(node.group, "NCMD", node.edge), _command(fields, now_ms))
+        changed = self.intake.fence.unsaved
+        if not changed:
+            return
+        try:
+            self.kit.acts.run_system_sync(lambda session: repository.set_holders(session, dict(changed), now_ms))
+        except (StorageFailed, Overloaded) as error:
+            log.error("who holds the identity of %s is stored later: %s", ", ".join(changed), error)
+            return
+        changed.clear()
 
     def forget_unstored(self) -> None:
         self.intake.take_due()
@@ -257,8 +282,17 @@ def _edge_health(
         "fill": health.get(names.BUFFER_FILL),
         "rebirths": node.rebirths if node is not None else 0,
         "sources": _sources(health),
+        "fenced": _fenced(ingest, edge),
         "devices": [{"device": device, "mapped": (edge, device) in mapped, "parked": parked.get((edge, device), 0)} for device in sorted(devices)],
     }
+
+
+def _fenced(ingest: IngestService, edge: str) -> list[dict[str, Any]]:
+    """Agents that use this edge's identity without holding it: alarms."""
+    return [
+        {"instance": one.instance, "since": iso(one.since_ms), "last": iso(one.last_ms), "tries": one.tries, "twin": one.twin}
+        for one in ingest.intake.fence.refused(edge, time.monotonic())
+    ]
 
 
 def _sources(health: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,63 +5,26 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from asyncua import ua
 
 from tests.support.broker import KINDS, broker_of
 from tests.support.edge import AgentProcess, Host, Plc, config_text, machine_source
+from tests.support.machine import FIRST, METRICS, MORE, Machine
 from tests.support.wait import eventually
-
-MORE = "min_cycle_s = 0.02"
-METRICS = 'state = { node = "s=State" }\ngood = { node = "s=Good", width_bits = 16, decrease = "rollover" }\nspeed_rpm = { node = "s=Speed" }'
-FIRST = 65_400  # rolls over on the way
-
-
-class Machine(threading.Thread):
-    """Makes parts until stopped; `made` is the truth."""
-
-    def __init__(self, plc: Plc, seconds_a_part: float = 0.02) -> None:
-        super().__init__(daemon=True)
-        self._plc, self._pause_s = plc, seconds_a_part
-        self._end = threading.Event()
-        self.hold = threading.Lock()
-        self.made = 0
-
-    def run(self) -> None:
-        while not self._end.wait(self._pause_s):
-            with self.hold:
-                self.made += 1
-                now_ms = int(time.time() * 1000)
-                producing = 6 if self.made % 7 else 5
-                self._plc.set_many(
-                    [
-                        ("SAW-01.Good", (FIRST + self.made) % 65536, now_ms),
-                        ("SAW-01.State", producing, now_ms),
-                        ("SAW-01.Speed", float(self.made), now_ms),
-                    ]
-                )
-
-    def stop(self) -> None:
-        self._end.set()
-        self.join(10)
 
 
 @contextlib.contextmanager
 def plant(kind: str, folder: Path) -> Iterator[tuple[Plc, Machine, Host, AgentProcess, object]]:
     with broker_of(kind, folder) as broker, Plc() as plc, Host(broker) as host:
-        plc.add("SAW-01.State", 6, ua.VariantType.Int32)
-        plc.add("SAW-01.Good", FIRST, ua.VariantType.UInt16)
-        plc.add("SAW-01.Speed", 0.0, ua.VariantType.Double)
+        machine = Machine(plc)
         config = folder / "edge.toml"
         delivery = "[delivery]\nheartbeat_s = 1.0\nretry_s = 1.0\n"
         config.write_text(config_text(broker, machine_source(plc, METRICS, device_more=MORE), more=delivery))
         agent = AgentProcess(config)
-        machine = Machine(plc)
         agent.start()
         eventually(lambda: host.last("SAW-01", "good_total") == FIRST, 15, why="first value")
         machine.start()

@@ -424,12 +424,13 @@ def machine_source(plc: Plc, metrics: str, device: str = "SAW-01", name: str = "
 class AgentProcess:
     """`gemba-edge run` as a process of its own, which a test may kill."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, *more: str) -> None:
         self.config = config
+        self.more = more
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "edge_agent", "run", "--config", str(self.config)]
+        command = [sys.executable, "-m", "edge_agent", "run", "--config", str(self.config), *self.more]
         self.process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}, stderr=subprocess.DEVNULL)
 
     def kill(self) -> None:

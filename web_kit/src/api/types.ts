@@ -471,6 +471,7 @@ export interface SystemHealth {
     fill: number | null
     sources: { name: string; status: string; error: string | null; rate: number | null; clock_offset_ms: number | null }[]
     gaps_today: number | null
+    fenced?: { instance: string; since: string; last: string; tries: number; twin: boolean }[]
     devices: { device: string; mapped: boolean }[]
   }[]
   erp: Record<string, unknown> | null

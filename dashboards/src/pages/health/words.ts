@@ -38,6 +38,7 @@ export const t = words({
   unmapped: ['未对应设备：{list}。请在工厂模型中登记。', 'Not mapped: {list}. Register them in the plant model.'],
   devices: ['{n} 台设备', '{n} devices'],
   nextOffline: ['采集器没有应答。检查其电源与网络；数据在其缓存中等待，不会丢失。', 'The edge does not answer. Check its power and network; its data wait in its buffer, nothing is lost.'],
+  fenced: ['另一台网关（{instance}）也在使用此编号，最近一次 {at}，共 {n} 次；其数据未被接受。若为复制品，请为其设置独立编号；若要替换，请关闭原设备。', 'Another box ({instance}) uses this id too, last {at}, {n} times; its data are not taken. Give a copy an id of its own; to replace this box, switch the old one off.'],
   nextSource: ['采集器在自动重试。检查设备电源、网线和地址。', 'The edge keeps trying. Check the device’s power, cable and address.'],
   nextClock: ['控制器时钟偏差超过 2 秒，请校时。', 'The controller’s clock is off by more than 2 s; set it.'],
   noEdges: ['还没有采集器报到。', 'No edge has reported yet.'],
