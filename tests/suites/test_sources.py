@@ -1,0 +1,175 @@
+"""The conformance suite of sources: every kind, over a real peer, behaves the same when it connects, loses, comes back, meets a wrong address, gets
+no answer, is stopped, and is connected anew again and again. It runs sessions by hand; `test_source_suite.py` runs the same peers through an agent.
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+import resource
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_agent.config_text import check
+from edge_agent.errors import EdgeError, SourceLost
+from edge_agent.events import Batch, Resumed
+from tests.support.edge import config_text
+from tests.support.proxy import FaultProxy
+from tests.support.rigs import RIGS, Rig, make
+from tests.support.rigs.session import Watch
+from tests.support.wait import eventually
+
+SOON_S = 20.0  # how long anything is waited for: a bound, no measure
+STOP_S = 2.0
+TOTALS = {"good_total": "good", "energy_import_wh": "energy_import_wh"}  # name on the wire -> key in the config
+HAN = re.compile(r"[\u4e00-\u9fff]")
+
+
+@pytest.fixture(scope="module", params=RIGS)
+def peer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    made = make(request.param, tmp_path_factory.mktemp("peer"))
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def rig(peer: Rig) -> Rig:
+    peer.put(100, 20.0)
+    return peer
+
+
+@pytest.fixture
+def proxy(rig: Rig) -> Iterator[FaultProxy]:
+    with FaultProxy(rig.port) as made:
+        yield made
+
+
+def watching(rig: Rig, folder: Path, port: int, *, bad: bool = False) -> Watch:
+    (folder / "broker.json").write_text('{"host": "127.0.0.1", "port": 1, "user": "EDGE-L1", "password": "-"}')
+    (folder / "edge.toml").write_text(config_text(folder / "broker.json", rig.text(port, bad=bad)))
+    assert check(folder / "edge.toml")[1] == []
+    return Watch(folder / "edge.toml")
+
+
+def comes(watch: Watch, rig: Rig, total: int, sample: float) -> None:
+    """Both values arrive, in a session that says from when on it knows."""
+    eventually(lambda: watch.value(TOTALS[rig.fact]) == total and watch.value(rig.sample) == sample, SOON_S, why=f"{watch.values} {watch.health}")
+    assert watch.health.status == "connected"
+    assert any(isinstance(event, Resumed) for event in watch.events)
+
+
+def in_words(error: EdgeError) -> None:
+    """What happened and the next step, for a person, in both languages."""
+    assert isinstance(error, SourceLost), repr(error)
+    assert error.en and error.next_en and not HAN.search(error.en + error.next_en), error.text()
+    assert HAN.search(error.zh) and HAN.search(error.next_zh), error.text("zh")
+    assert "Traceback" not in error.en and "object at 0x" not in error.en
+
+
+def test_first_values_then_changes_then_loss_and_return(rig: Rig, tmp_path: Path) -> None:
+    with watching(rig, tmp_path, rig.port) as watch:
+        watch.begin()
+        comes(watch, rig, 100, 20.0)
+        rig.put(103, 21.5)
+        comes(watch, rig, 103, 21.5)
+        eventually(lambda: watch.take() or any(isinstance(e, Batch) and e.until_ms is not None for e in watch.events), SOON_S, why="no watermark")
+        assert watch.health.words() == ""
+
+        rig.stop()
+        in_words(watch.lost(SOON_S))
+        watch.begin()
+        in_words(watch.lost(SOON_S))  # nobody is there
+        rig.start()
+        rig.put(110, 22.0)
+        watch.begin()
+        comes(watch, rig, 110, 22.0)
+
+
+def test_one_wrong_address_is_one_failed_value_in_words_and_the_rest_flows(rig: Rig, tmp_path: Path) -> None:
+    with watching(rig, tmp_path, rig.port, bad=True) as watch:
+        watch.begin()
+        comes(watch, rig, 100, 20.0)
+        ((where, why),) = eventually(lambda: watch.take() or watch.health.failed, SOON_S).items()
+        assert "D-1.wrong" in where
+        assert len(why) > 5
+        english, chinese = watch.health.words().split("\n")
+        assert "1 value(s) cannot be read" in english and HAN.search(chinese)
+        rig.put(101, 23.0)
+        comes(watch, rig, 101, 23.0)
+        assert watch.value("wrong") is None
+
+
+def test_a_peer_that_accepts_and_is_silent_is_lost(rig: Rig, tmp_path: Path, proxy: FaultProxy) -> None:
+    with watching(rig, tmp_path, proxy.port) as watch:
+        proxy.black_hole()
+        watch.begin()
+        in_words(watch.lost(SOON_S))
+        proxy.pass_on()
+        watch.begin()
+        comes(watch, rig, 100, 20.0)
+        proxy.half_open("down")  # the answers get lost on the way, nothing is closed
+        in_words(watch.lost(SOON_S))
+
+
+def test_a_session_that_is_stopped_ends_within_two_seconds(rig: Rig, tmp_path: Path, proxy: FaultProxy) -> None:
+    with watching(rig, tmp_path, proxy.port) as watch:
+        watch.begin()
+        comes(watch, rig, 100, 20.0)
+        assert watch.cancel() < STOP_S
+        proxy.black_hole()
+        accepted = proxy.accepted
+        watch.begin()
+        eventually(lambda: proxy.accepted > accepted, SOON_S)
+        assert watch.cancel() < STOP_S, "while it waits for an answer"
+        proxy.pass_on()
+        watch.begin()
+        comes(watch, rig, 100, 20.0)
+        proxy.half_open("both")
+        assert watch.cancel() < STOP_S, "while the link is dead: no good-bye is waited for"
+
+
+def held(watch: Watch) -> Counter[str]:
+    """What a session could leave behind: tasks, threads, open files and sockets, objects of the agent."""
+    gc.collect()
+    found: Counter[str] = Counter(tasks=watch.tasks(), threads=threading.active_count(), files=len(list(Path("/proc/self/fd").iterdir())))
+    for thing in gc.get_objects():
+        if type(thing).__module__.startswith("edge_agent.sources"):
+            found[f"{type(thing).__module__}.{type(thing).__name__}"] += 1
+    return found
+
+
+def reconnects(rig: Rig, folder: Path, proxy: FaultProxy, rounds: int) -> None:
+    """Connects `rounds` times; every session ends by a reset of its connection, every third by being stopped."""
+    with watching(rig, folder, proxy.port) as watch:
+        before: Counter[str] = Counter()
+        memory_kb = 0
+        for number in range(rounds):
+            watch.begin()
+            comes(watch, rig, 100, 20.0)
+            if number % 3 == 2:
+                watch.cancel()
+            else:
+                proxy.refuse()  # resets what lives; a source that holds no connection between two polls finds out at the next one
+                in_words(watch.lost(SOON_S))
+                proxy.pass_on()
+            if number == rounds // 3:
+                eventually(lambda: proxy.living == 0, SOON_S)
+                before, memory_kb = held(watch), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        eventually(lambda: proxy.living == 0, SOON_S, why="connections were left open")
+        eventually(lambda: not held(watch) - before, SOON_S, why=f"left behind: {held(watch) - before}")
+        grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory_kb) / 1024
+        assert grown_mb < 60, f"{grown_mb:.0f} MB more (test peers in this process included)"
+
+
+def test_many_reconnects_leave_nothing_behind(rig: Rig, tmp_path: Path, proxy: FaultProxy, request: pytest.FixtureRequest) -> None:
+    reconnects(rig, tmp_path, proxy, 20 if "secure" not in str(request.node.name) else 6)
+
+
+@pytest.mark.full
+def test_a_thousand_reconnects_leave_nothing_behind(rig: Rig, tmp_path: Path, proxy: FaultProxy) -> None:
+    reconnects(rig, tmp_path, proxy, 1000)
