@@ -50,7 +50,6 @@ _ZH = {
 }
 for _kind in KINDS:
     _ZH |= _kind.zh
-_ACROSS = frozenset(word for kind in KINDS for word in kind.zh)  # said by _across, which also works beside other errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +91,13 @@ def check(path: Path) -> tuple[AgentConfig | None, list[Problem]]:
         return None, [Problem(line, "", f"this is not TOML: {error}", f"不是有效的 TOML:{error}")]
     lines = _Lines(text)
     _absolute(raw, path.parent.resolve())
+    across, said = _across(raw, lines)
     try:
         config = AgentConfig.model_validate(raw)
     except ValidationError as error:
-        found = [_problem(detail, lines) for detail in error.errors() if detail["type"] not in _ACROSS]
-        return None, sorted(found + _across(raw, lines), key=lambda problem: problem.line)
-    return config, _beyond_the_model(config, lines)
+        found = [_problem(detail, lines) for detail in error.errors() if detail["type"] not in said]
+        return None, sorted(found + across, key=lambda problem: problem.line)
+    return config, across + _beyond_the_model(config, lines)
 
 
 def _line_in(message: str) -> int:
@@ -185,16 +185,18 @@ def _problem(detail: ErrorDetails, lines: _Lines) -> Problem:
     return Problem(lines.of(path), ".".join(path), f"{en}{hint[0]}", f"{zh}{hint[1]}")
 
 
-def _across(raw: dict[str, Any], lines: _Lines) -> list[Problem]:
-    """What a kind checks only once every single value is right: said at once with the rest."""
+def _across(raw: dict[str, Any], lines: _Lines) -> tuple[list[Problem], set[str]]:
+    """What a kind checks across keys, said at once with the rest; and the kinds of error that need not be said again by the model."""
     out: list[Problem] = []
+    said: set[str] = set()
     sources = raw.get("sources")
     for name, source in sources.items() if isinstance(sources, dict) else ():
         kind = BY_TYPE.get(str(source.get("type"))) if isinstance(source, dict) else None
         for fault in kind.across(source) if kind is not None else ():
             path = ("sources", name, *fault.path)
             out.append(Problem(lines.of(path), ".".join(path), fault.en, _ZH[fault.kind]))
-    return out
+            said.add(fault.kind)
+    return out, said
 
 
 def _hint(kind: str, path: Sequence[str]) -> tuple[str, str]:
