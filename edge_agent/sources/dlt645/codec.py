@@ -130,8 +130,8 @@ class Format:
         """Raises BadFrame."""
         whole, _, part = text.partition(".")
         digits = len(whole) + len(part)
-        if not digits or digits % 2 or digits > 24 or set(whole + part) != {"X"}:
-            raise BadFrame(f"{text!r} is no format: X for each digit, an even number of them, such as XXXXXX.XX")
+        if not digits or digits % 2 or digits > 24 or not set(whole + part) <= {"X", "N"}:
+            raise BadFrame(f"{text!r} is no format: X or N for each digit, an even number of them, such as XXXXXX.XX")
         return cls(digits, len(part), signed)
 
     @property
