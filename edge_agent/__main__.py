@@ -8,6 +8,7 @@ import gc
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from edge_agent.contract.clock import PlantClock
@@ -39,6 +40,13 @@ def _parser() -> argparse.ArgumentParser:
     once.add_argument("--source", help="only this source / 仅此数据源")
     browse = command("browse", "List what a PLC offers, as config lines. 浏览 PLC 变量。", clock=True)
     browse.add_argument("--source", required=True, help="source to browse / 数据源")
+    state = command("status", "How the running agent is: sources, gaps, buffer, delivery. 运行状态。")
+    state.add_argument("--json", action="store_true", help="as one JSON object / 以 JSON 输出")
+    state.add_argument("--watch", action="store_true", help="every second until Ctrl-C / 每秒刷新")
+    command("plan", "What a config would subscribe and read: bus load, bytes a day, hours of buffer. 预览配置的效果。")
+    change = command("apply", "Give the running agent another config; goes back by itself if health falls. 在线更改配置。")
+    change.add_argument("new", type=Path, help="the new config; it takes the place of --config when all is well / 新配置文件")
+    change.add_argument("--watch-s", type=float, default=30.0, help="a changed source must be well within this many seconds (30) / 观察时间")
     fill = command("backfill", "Take a recording into the buffer as backlog. 导入历史记录。")
     fill.add_argument("recording", type=Path, help="recording (docs: edge_agent/README.md) / 记录文件")
     fill.add_argument("--skip-unknown", action="store_true", help="leave out devices and metrics the config does not know / 跳过未知设备")
@@ -62,13 +70,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _dispatch(given: argparse.Namespace) -> int:
     from edge_agent import commands, config_text
+    from edge_agent.control import commands as control
 
     if given.command == "sample-config":
         print(config_text.sample(given.lang, given.types or config_text.SAMPLED), end="")
         return 0
     if given.command == "check-config":
         return commands.check_config(given.file or given.config, given.lang)
+    if given.command == "apply":
+        return control.apply(given.config, given.new, given.lang, watch_s=given.watch_s)
     config = config_text.load(given.config)
+    if given.command == "status":
+        return control.status(config, given.lang, as_json=given.json, watch=given.watch)
+    if given.command == "plan":
+        return control.show_plan(config, given.lang)
     if given.command == "backfill":
         return commands.backfill(config, given.recording, skip_unknown=given.skip_unknown, resume=given.resume)
     try:
@@ -84,14 +99,24 @@ def _dispatch(given: argparse.Namespace) -> int:
 
 async def _run(given: argparse.Namespace, clock: PlantClock) -> int:
     from edge_agent import app, config_text
+    from edge_agent.control.apply import handle
+    from edge_agent.control.socket import ControlServer, socket_path
 
     agent = app.build_agent(config_text.load(given.config), clock, take_over=given.take_over)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.stop)
+    control = ControlServer(socket_path(agent.config), partial(handle, agent))
+    try:
+        await control.start()
+    except OSError as error:
+        print(f"status and apply are not available: {error}", file=sys.stderr)
     gc.collect()
     gc.freeze()  # what was made at start stays; the collector need not look at it again
-    await agent.run()
+    try:
+        await agent.run()
+    finally:
+        await control.stop()
     return 0
 
 

@@ -11,17 +11,24 @@ import asyncio
 import random
 import sqlite3
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 from edge_agent.config import AgentConfig
 from edge_agent.contract.clock import Clock
 from edge_agent.contract.names import GapCause
-from edge_agent.errors import BufferUnusable, EdgeError, Fenced, SourceMisconfigured
-from edge_agent.events import Lost
+from edge_agent.control.change import Change, difference
+from edge_agent.errors import BufferUnusable, ConfigInvalid, EdgeError, Fenced, SourceMisconfigured
+from edge_agent.events import Lost, Reconfigured
+from edge_agent.health import SourceHealth
+from edge_agent.pipeline.tags import DeviceSource, TagPlan, evolve
+from edge_agent.sources.registry import resolve_devices
 from edge_agent.sources.source import Sink, Source
 from edge_agent.worker import Worker
 
+MakeSource = Callable[[str, AgentConfig, TagPlan, Mapping[str, DeviceSource], SourceHealth], Source]
 FIRST_PAUSE_S = 0.1
 QUICK_TRIES = 5  # a PLC that restarts is back soon: the first tries come quickly
 WATCH_S = 0.2
@@ -43,6 +50,11 @@ class Agent:
         self, config: AgentConfig, clock: Clock, sources: Sequence[Source], worker: Worker, log: Callable[[str], None] | None = None
     ) -> None:
         self.config, self.clock, self.sources, self.worker = config, clock, sources, worker
+        self.started_s = time.monotonic()
+        self._make: MakeSource | None = None
+        self._devices: dict[str, DeviceSource] = {}
+        self._sink = Sink(worker.intake)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._log = log or (lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201 - the agent's log is its error stream
         self._stop = asyncio.Event()
         self._fenced = False
@@ -50,10 +62,14 @@ class Agent:
     def stop(self) -> None:
         self._stop.set()
 
+    def may_change(self, make: MakeSource, devices: Mapping[str, DeviceSource]) -> None:
+        """Tells how sources are made, so that `reconfigure` can; `devices` are those of the present config."""
+        self._make, self._devices = make, dict(devices)
+
     async def run(self) -> None:
         self.worker.start()
-        sink = Sink(self.worker.intake)
-        tasks = [asyncio.create_task(self._supervise(source, sink), name=f"source {source.name}") for source in self.sources]
+        for source in self.sources:
+            self._begin(source)
         try:
             while not self._stop.is_set() and self.worker.is_alive():
                 with suppress(asyncio.TimeoutError):
@@ -61,7 +77,7 @@ class Agent:
                         await self._stop.wait()
                 self._say_if_fenced()
         finally:
-            await _end(tasks)
+            await _end(list(self._tasks.values()))
             self.worker.stop()
             await asyncio.to_thread(self.worker.join)
         if self.worker.failed is not None:
@@ -87,6 +103,47 @@ class Agent:
         self._log(known.text("zh"))
         for source in self.sources:
             source.health.note("edge", known.text("en"), known.text("zh"))
+
+    def _begin(self, source: Source) -> None:
+        self._tasks[source.name] = asyncio.create_task(self._supervise(source, self._sink), name=f"source {source.name}")
+
+    async def reconfigure(self, config: AgentConfig) -> Change:
+        """Goes on with `config`: sources that differ end and begin anew, the others never notice. Raises ConfigInvalid; then nothing has changed."""
+        change = difference(self.config, config)
+        if change.needs_restart:
+            keys = ", ".join(change.needs_restart)
+            raise ConfigInvalid(
+                f"{keys} cannot change while the agent runs.",
+                f"{keys} 不能在运行中更改。",
+                "Change the config file and start the agent again; nothing is lost by it.",
+                "请修改配置文件并重新启动,数据不会丢失。",
+            )
+        assert self._make is not None, "build_agent tells how sources are made"
+        devices = resolve_devices(config)
+        step = evolve(self.worker.plan, self._devices, devices)
+        begun = {*change.sources_added, *change.sources_changed}
+        healths = {
+            name: SourceHealth(name, tuple(source.devices)) if name in begun else self._health(name) for name, source in config.sources.items()
+        }
+        made = [self._make(name, config, step.plan, devices, healths[name]) for name in config.sources if name in begun]
+        ended = [name for name in self._tasks if name in begun or name in change.sources_removed]
+        await _end([self._tasks.pop(name) for name in ended])
+        followed = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self.worker.intake.put(Reconfigured(config, step, healths, change.all_born_anew, partial(loop.call_soon_threadsafe, followed.set)))
+        while self.worker.is_alive() and not followed.is_set():
+            with suppress(asyncio.TimeoutError):
+                async with asyncio.timeout(WATCH_S):
+                    await followed.wait()
+        self.config, self._devices = config, devices
+        self.sources = [*(source for source in self.sources if source.name not in ended), *made]
+        for source in made:
+            self._sink.put(Lost(source.devices, GapCause.EDGE_DOWN, "the configuration of the source was changed"))
+            self._begin(source)
+        return change
+
+    def _health(self, name: str) -> SourceHealth:
+        return next(source.health for source in self.sources if source.name == name)
 
     def _worker_error(self, error: BaseException) -> EdgeError:
         if isinstance(error, sqlite3.Error):

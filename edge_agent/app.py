@@ -41,6 +41,7 @@ def build_agent(config: AgentConfig, clock: Clock, log: Callable[[str], None] | 
                 "this buffer file was used on another machine before (a copied card, or a disk that moved): a new epoch was begun.",
                 "此缓冲文件曾在另一台机器上使用(复制的存储卡或更换过主机的磁盘):已开始新纪元。",
             )
+    agent.may_change(lambda name, to, plan, devices, health: make_source(name, to, plan, devices, clock, health), resolve_devices(config))
     if buffer.set_aside is not None:
         for health in healths.values():
             health.note(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from edge_agent.config import AgentConfig
 from edge_agent.contract.names import GapCause
+from edge_agent.health import SourceHealth
 from edge_agent.pipeline.columns import Columns, Flags
+from edge_agent.pipeline.tags import Evolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,17 @@ class Resumed:
 
     devices: Sequence[int]
     at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reconfigured:
+    """The agent goes on with another config. Sources that changed have ended before; `done` is called (from the worker) when the pipeline follows."""
+
+    config: AgentConfig
+    step: Evolution
+    healths: Mapping[str, SourceHealth]
+    born_anew: bool
+    done: Callable[[], object]
 
 
 SourceEvent = Batch | Lost | Resumed

@@ -22,7 +22,7 @@ from edge_agent.contract.clock import Clock
 from edge_agent.contract.delivery import Mark
 from edge_agent.contract.names import GapCause
 from edge_agent.contract.payload import Value
-from edge_agent.events import Batch, Lost, Resumed, SourceEvent
+from edge_agent.events import Batch, Lost, Reconfigured, Resumed, SourceEvent
 from edge_agent.health import NODE_METRICS, SOURCE_METRICS, Rates, SourceHealth, source_values
 from edge_agent.pipeline.catalogue import Metric
 from edge_agent.pipeline.pipeline import Pipeline, Record
@@ -91,6 +91,7 @@ class Worker(threading.Thread):
         self.failed: BaseException | None = None
         self.disk_full = False
         self.buffer_full = False
+        self.buffer_bytes = 0
         self.counts = {"records": 0, "values": 0, "commits": 0}
         delivery = config.delivery
         self.pipeline = Pipeline(plan, buffer.catalogue, buffer.memories(), values_max=delivery.record_values_max, problem=self._problem)
@@ -104,10 +105,7 @@ class Worker(threading.Thread):
         self._source_of = {spec.id: spec.source for spec in plan.devices}
         self._rates = Rates()
         self._node_metrics = [buffer.catalogue.metric("", name, datatype) for name, datatype in NODE_METRICS]
-        self._source_metrics = {
-            name: [buffer.catalogue.metric("", f"{names.SOURCE_PREFIX}{name}/{leaf}", datatype) for leaf, datatype in SOURCE_METRICS]
-            for name in healths
-        }
+        self._source_metrics = self._metrics_of_sources()
         self.node = EdgeNode(
             config,
             Link(f"gemba-{config.group}-{config.edge}", self.intake.put),
@@ -196,8 +194,28 @@ class Worker(threading.Thread):
                 self._unstored.remove(waiting)
         elif isinstance(event, Resumed):
             self.pipeline.resume(event.devices, event.at_ms)
+        elif isinstance(event, Reconfigured):
+            self._reconfigure(event)
         else:
             self.node.on_event(event, time.monotonic())  # type: ignore[arg-type]
+
+    def _reconfigure(self, event: Reconfigured) -> None:
+        """Between two rounds: nothing is half old and half new."""
+        self._uncommitted += self.pipeline.evolve(event.step)
+        self.config, self.plan, self.healths = event.config, event.step.plan, dict(event.healths)
+        self._source_of = {spec.id: spec.source for spec in self.plan.devices}
+        self._source_metrics = self._metrics_of_sources()
+        self.node.change_devices([spec.id for spec in self.plan.devices if not spec.retired])
+        if event.born_anew:
+            self.node.be_reborn()
+        event.done()
+
+    def _metrics_of_sources(self) -> dict[str, list[Metric]]:
+        catalogue = self.buffer.catalogue
+        return {
+            name: [catalogue.metric("", f"{names.SOURCE_PREFIX}{name}/{leaf}", datatype) for leaf, datatype in SOURCE_METRICS]
+            for name in self.healths
+        }
 
     def _beat(self, now_s: float) -> None:
         """watched_until is due every heartbeat_s plant seconds, but never more often than once a real second."""
@@ -264,6 +282,7 @@ class Worker(threading.Thread):
         if now_s - self._full_checked_s > 1.0:
             self._full_checked_s = now_s
             self.buffer_full = not self.buffer.make_room()
+            self.buffer_bytes = self.buffer.size_bytes()
             self.intake.closed = self.buffer_full
 
     # --- sending -------------------------------------------------------------------------------------------------------------

@@ -130,6 +130,10 @@ class Device:
         self._arrival += 1
         self.pending.append(Reading(t_ms, _PRIORITY.get(tag.role, 2), self._arrival, tag, kind, value, lost_from_ms))
 
+    def newest_ms(self, at_least_ms: int) -> int:
+        """Time of the newest value that waits."""
+        return max((reading.t_ms for reading in self.pending), default=at_least_ms)
+
     def lost(self, cause: GapCause, detail: str) -> None:
         """Nothing can be known from the proven moment on. A device never seen has nothing to lose."""
         self.resume_ms = None

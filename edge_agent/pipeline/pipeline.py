@@ -6,7 +6,7 @@ watermark, so that what comes out of a device is in the order of time even where
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from edge_agent.contract.payload import DataType
 from edge_agent.pipeline.catalogue import Catalogue
 from edge_agent.pipeline.columns import DOUBLE, NULL, REAL_KINDS, Columns, Flags, as_double, joined, value_of
 from edge_agent.pipeline.device import P_SAMPLE, Device, Memory, Row
-from edge_agent.pipeline.tags import Tag, TagPlan
+from edge_agent.pipeline.tags import Evolution, Tag, TagPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class Pipeline:
     ) -> None:
         self.plan = plan
         self.catalogue = catalogue
+        self._problem = problem
         self.devices = [Device(spec, catalogue, memories.get(spec.id), problem) for spec in plan.devices]
         self.late = 0  # values older than what their device had already proven: kept, stamped with the proven moment
         self._values_max = values_max
@@ -57,18 +58,56 @@ class Pipeline:
         self._advanced: set[int] = set()
         self._until = np.array([device.memory.proven_ms for device in self.devices], np.int64)
         self._floor = self._until.copy()
-        count = len(plan.tags)
-        self._device_of = np.array([tag.device for tag in plan.tags], np.int32)
-        self._scale = np.array([tag.scale for tag in plan.tags], np.float64)
-        self._offset = np.array([tag.offset for tag in plan.tags], np.float64)
-        self._scaled = (self._scale != 1.0) | (self._offset != 0.0)
+        self._device_of = np.zeros(0, np.int32)
+        self._scale, self._offset = np.zeros(0, np.float64), np.zeros(0, np.float64)
+        self._scaled = np.zeros(0, np.bool_)
+        self._any_scaled = False
+        self._expected = np.zeros(0, np.uint8)  # raw kind that may go the vectorised way; 0: not yet known, or never
+        self._alias = np.zeros(0, np.uint32)
+        self._wire_kind = np.zeros(0, np.uint8)
+        self._newest_ms = np.zeros(0, np.int64)  # where an overflow began
+        self._stamped_ms = np.zeros(0, np.int64)  # the moment a tag's first value after the last connect was stamped with
+        self._plain: list[bool] = []
+        self._add_tags(plan.tags)
+
+    def _add_tags(self, tags: Sequence[Tag]) -> None:
+        more = len(tags)
+        self._device_of = np.concatenate([self._device_of, np.array([tag.device for tag in tags], np.int32)])
+        self._scale = np.concatenate([self._scale, np.array([tag.scale for tag in tags], np.float64)])
+        self._offset = np.concatenate([self._offset, np.array([tag.offset for tag in tags], np.float64)])
+        scaled = np.array([tag.scale != 1.0 or tag.offset != 0.0 for tag in tags], np.bool_)
+        self._scaled = np.concatenate([self._scaled, scaled])
         self._any_scaled = bool(self._scaled.any())
-        self._expected = np.zeros(count, np.uint8)  # raw kind that may go the vectorised way; 0: not yet known, or never
-        self._alias = np.zeros(count, np.uint32)
-        self._wire_kind = np.zeros(count, np.uint8)
-        self._newest_ms = np.zeros(count, np.int64)  # where an overflow began
-        self._stamped_ms = np.zeros(count, np.int64)  # the moment a tag's first value after the last connect was stamped with
-        self._plain = [tag.is_plain for tag in plan.tags]
+        self._expected = np.concatenate([self._expected, np.zeros(more, np.uint8)])
+        self._alias = np.concatenate([self._alias, np.zeros(more, np.uint32)])
+        self._wire_kind = np.concatenate([self._wire_kind, np.zeros(more, np.uint8)])
+        self._newest_ms = np.concatenate([self._newest_ms, np.zeros(more, np.int64)])
+        self._stamped_ms = np.concatenate([self._stamped_ms, np.zeros(more, np.int64)])
+        self._plain += [tag.is_plain for tag in tags]
+
+    def evolve(self, step: Evolution) -> list[Record]:
+        """Goes on with another plan. Returns the records of what the changed devices had waiting: their source has ended, nothing older comes.
+
+        A changed device keeps what it remembers (totals carry on) and is lost until its source speaks.
+        """
+        ended = [index for index in (*step.made, *step.retired) if index < len(self.devices)]
+        for index in ended:
+            last_ms = self.devices[index].newest_ms(int(self._until[index]))
+            samples = [int(part.columns.t_ms[part.devices == index].max(initial=0)) for part in self._waiting]
+            self.advance([index], max([last_ms, *samples]))
+        records = self.drain()
+        known = len(self.plan.tags)
+        self.plan = step.plan
+        self._add_tags(step.plan.tags[known:])
+        for spec in step.plan.devices[len(self.devices) :]:
+            self.devices.append(Device(spec, self.catalogue, None, self._problem))
+            self._until, self._floor = np.append(self._until, 0), np.append(self._floor, 0)
+        for index in ended:
+            memory = self.devices[index].memory
+            self.devices[index] = Device(step.plan.devices[index], self.catalogue, memory, self._problem)
+        for index in step.made:
+            self.devices[index].changed = True
+        return records
 
     # --- in ------------------------------------------------------------------------------------------------------------------
     def push(self, raw: Columns, *, initial: Flags | None = None, initial_ms: int = 0, overflow: Iterable[int] = ()) -> None:

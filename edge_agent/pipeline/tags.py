@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_agent.config_model import COUNTERS, ROLES, DeviceConfig, MetricConfig
 from edge_agent.contract.names import MachineState
@@ -49,18 +49,19 @@ class DeviceSpec:
     kind: str
     tags: tuple[Tag, ...]
     period_ms: int = 0  # looked at this often; 0: every change is handed in
+    retired: bool = False  # taken out of a running agent's config; a place holder
 
 
 @dataclass(frozen=True, slots=True)
 class TagPlan:
-    """All devices and tags of an agent; a tag's number is its index in `tags`."""
+    """All devices and tags an agent has had since its start; a tag's number is its index in `tags`, a device's index that in `devices`."""
 
     devices: tuple[DeviceSpec, ...]
     tags: tuple[Tag, ...]
 
     def by_key(self) -> dict[tuple[str, str], Tag]:
-        """(device id, metric key) -> tag."""
-        return {(self.devices[tag.device].id, tag.key): tag for tag in self.tags}
+        """(device id, metric key) -> tag, of the devices as they are now."""
+        return {(spec.id, tag.key): tag for spec in self.devices for tag in spec.tags}
 
 
 def counter_rule(device: DeviceConfig, key: str, metric: MetricConfig) -> CounterRule:
@@ -84,27 +85,53 @@ class DeviceSource:
 
 def compile_tags(devices: Mapping[str, DeviceSource]) -> TagPlan:
     """Device id -> where it comes from, in the order given."""
-    specs: list[DeviceSpec] = []
-    tags: list[Tag] = []
-    for index, (device_id, origin) in enumerate(devices.items()):
-        device, metrics = origin.config, origin.metrics
-        mine: list[Tag] = []
-        for key, metric in metrics.items():
-            role = key if key in ROLES else "sample"
-            mine.append(
-                Tag(
-                    len(tags) + len(mine),
-                    index,
-                    key,
-                    role,
-                    metric.scale,
-                    metric.offset,
-                    metric.deadband,
-                    metric.decimals,
-                    counter_rule(device, key, metric) if key in COUNTERS else None,
-                    table_of(metric.states) if role == "state" else None,
-                )
-            )
-        tags.extend(mine)
-        specs.append(DeviceSpec(index, device_id, origin.source, device.kind, tuple(mine), origin.period_ms))
-    return TagPlan(tuple(specs), tuple(tags))
+    return evolve(TagPlan((), ()), {}, devices).plan
+
+
+@dataclass(frozen=True, slots=True)
+class Evolution:
+    """A plan that follows another one while the agent runs: numbers and indices of what stayed are the same."""
+
+    plan: TagPlan
+    made: tuple[int, ...]  # devices that are new or whose metrics, rules or source changed: they begin anew
+    retired: tuple[int, ...]  # devices that are gone; they keep their index and have no tags
+
+
+def evolve(old: TagPlan, before: Mapping[str, DeviceSource], after: Mapping[str, DeviceSource]) -> Evolution:
+    """The plan of `after`, given that `old` is the plan of `before`. A changed device keeps its index and gets new tags."""
+    specs, tags = list(old.devices), list(old.tags)
+    index_of = {spec.id: spec.index for spec in specs}
+    made: list[int] = []
+    for device_id, origin in after.items():
+        index = index_of.get(device_id)
+        if index is not None and before.get(device_id) == origin:
+            continue
+        index = len(specs) if index is None else index
+        mine = _tags_of(origin, index, len(tags))
+        tags += mine
+        spec = DeviceSpec(index, device_id, origin.source, origin.config.kind, mine, origin.period_ms)
+        specs[index:] = [spec] if index == len(specs) else [spec, *specs[index + 1 :]]
+        made.append(index)
+    gone = tuple(spec.index for spec in specs if spec.id not in after and not spec.retired)
+    for index in gone:
+        specs[index] = replace(specs[index], source="", tags=(), retired=True)
+    return Evolution(TagPlan(tuple(specs), tuple(tags)), tuple(made), gone)
+
+
+def _tags_of(origin: DeviceSource, index: int, first: int) -> tuple[Tag, ...]:
+    device = origin.config
+    return tuple(
+        Tag(
+            first + place,
+            index,
+            key,
+            key if key in ROLES else "sample",
+            metric.scale,
+            metric.offset,
+            metric.deadband,
+            metric.decimals,
+            counter_rule(device, key, metric) if key in COUNTERS else None,
+            table_of(metric.states) if key == "state" else None,
+        )
+        for place, (key, metric) in enumerate(origin.metrics.items())
+    )

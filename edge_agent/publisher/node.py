@@ -184,6 +184,15 @@ class EdgeNode:
         """The host answered for our own epoch: the identity is ours."""
         self.take_over, self.fenced_s = False, None
 
+    def change_devices(self, devices: Iterable[str]) -> None:
+        """From now on these: those that are gone die, new ones are born with their first record (or the next birth of all)."""
+        config, now = self._config, tuple(devices)
+        for device in self._devices:
+            if device not in now:
+                self.device_death(device)
+        self._devices = now
+        self._topic_of = {device: topic(config.group, "DDATA", config.edge, device) for device in now}
+
     def be_reborn(self) -> None:
         """The next tick says everything anew."""
         self._rebirth = True

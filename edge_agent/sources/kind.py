@@ -43,6 +43,15 @@ class DeviceMetrics:
 
 
 @dataclass(frozen=True, slots=True)
+class Bus:
+    """What a polled source asks of its bus in one plant second. `busy`: the share of the time the bus is taken (1.0: all of it)."""
+
+    requests_per_s: float
+    bytes_per_s: float
+    busy: float
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """Something wrong across several keys of one source: where below `sources.<name>`, a word for the kind of error, and in words."""
 
@@ -67,6 +76,10 @@ def _as_configured(device_id: str, source: SourceBase, device: DeviceConfig) -> 
     return DeviceMetrics(device.metrics)
 
 
+def _no_bus(source: SourceBase, devices: Mapping[str, DeviceMetrics]) -> Bus | None:
+    return None
+
+
 def _nothing(raw: Mapping[str, Any]) -> Iterable[Fault]:
     return ()
 
@@ -79,6 +92,7 @@ class Kind:
     make: Callable[[Setup], Source]
     sample: Sample
     metrics: Callable[[str, SourceBase, DeviceConfig], DeviceMetrics] = _as_configured  # raises ConfigInvalid
+    bus: Callable[[SourceBase, Mapping[str, DeviceMetrics]], Bus | None] = _no_bus  # device id -> metrics; None where nothing is polled
     across: Callable[[Mapping[str, Any]], Iterable[Fault]] = _nothing  # the raw table of one source; must stand any nonsense in it
     zh: Mapping[str, str] = field(default_factory=dict)  # the kind's own error types (PydanticCustomError, Fault.kind) in Chinese
     files: frozenset[str] = frozenset()  # keys of the source that name a file which must be there

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from edge_agent.config_model import DeviceConfig, SourceBase
-from edge_agent.sources.kind import DeviceMetrics, Fault, Kind, Sample, Setup
+from edge_agent.sources.kind import Bus, DeviceMetrics, Fault, Kind, Sample, Setup
 from edge_agent.sources.modbus.config import ModbusConfig, ModbusDevice, ModbusMetric
 
 if TYPE_CHECKING:
@@ -36,12 +36,20 @@ def _across(raw: Mapping[str, Any]) -> Iterable[Fault]:
         yield Fault(("serial_port",), "serial_port_unused", 'serial_port stands here, but transport is not "serial"')
 
 
+def _bus(source: SourceBase, devices: Mapping[str, DeviceMetrics]) -> Bus:
+    from edge_agent.sources.modbus.load import bus_of
+
+    config = cast("ModbusConfig", source)
+    return bus_of(config, {device_id: cast("Mapping[str, ModbusMetric]", found.metrics) for device_id, found in devices.items()})
+
+
 KIND = Kind(
     config=ModbusConfig,
     device=ModbusDevice,
     metric=ModbusMetric,
     make=_make,
     metrics=_metrics,
+    bus=_bus,
     sample=Sample(
         "METERS",
         {"type": '"modbus"', "host": '"192.0.2.20"'},
