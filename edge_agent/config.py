@@ -32,9 +32,7 @@ class BrokerConfig(Model):
     )
     cert_file: Path | None = option(None, "own client certificate (PEM)", "客户端证书(PEM)")
     key_file: Path | None = option(None, "key of the client certificate (PEM)", "客户端私钥(PEM)")
-    keepalive_s: int = option(
-        20, "MQTT keep alive; a dead link is noticed within 1.5 times this", "MQTT 心跳,断线在 1.5 倍内发现", "s", ge=2, le=1200
-    )
+    keepalive_s: int = option(20, "MQTT keep alive; a dead link is noticed within twice this", "MQTT 心跳,断线在 2 倍内发现", "s", ge=2, le=1200)
 
 
 class BufferConfig(Model):

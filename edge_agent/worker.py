@@ -29,7 +29,7 @@ from edge_agent.pipeline.pipeline import Pipeline, Record
 from edge_agent.pipeline.tags import TagPlan
 from edge_agent.publisher.delivery import Delivery
 from edge_agent.publisher.link import Link, LinkEvent
-from edge_agent.publisher.node import EdgeNode, Phase
+from edge_agent.publisher.node import EdgeNode
 
 INTAKE_VALUES_MAX = 400_000  # values handed in and not yet stored; beyond it sources wait
 BEAT_MIN_S = 1.0
@@ -167,7 +167,7 @@ class Worker(threading.Thread):
         """Takes what came in during one commit interval. False after stop()."""
         delivery = self.config.delivery
         deadline = max(self._committed_s + delivery.commit_interval_s, time.monotonic())
-        more_to_send = self.node.phase is Phase.BORN and not self.delivery.is_live and self.delivery.has_room()
+        more_to_send = self.node.can_send() and not self.delivery.is_live and self.delivery.has_room()
         event = self.intake.get(0.0 if more_to_send else min(IDLE_S, delivery.prove_interval_s))
         got_batch = False
         while event is not None:
@@ -318,7 +318,7 @@ class Worker(threading.Thread):
             delivery.session(now_s)
             was_live = False
             self._health_s = now_s
-        if node.phase is not Phase.BORN:
+        if not node.can_send():
             return
         delivery.check_stall(now_s)
         was_live = was_live and delivery.cursor + len(stored) == delivery.last_n

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from edge_agent.config import BrokerConfig, Endpoint, endpoint_of
 
 CONNECT_TIMEOUT_S = 5.0
+UNSENT_BYTES_MAX = 8_000_000  # handed to the client and not yet taken by the socket: a link that is half open swallows no more than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,14 @@ class Link:
         self._client_id = client_id
         self._post = post
         self._client: mqtt.Client | None = None
+        self._unsent: deque[tuple[mqtt.MQTTMessageInfo, int]] = deque()  # the client's queue has no bound of its own for QoS 0
+        self._unsent_bytes = 0
         self.connection = 0
 
     def open(self, broker: BrokerConfig, will_topic: str, will: bytes, subscribe: list[str]) -> None:
         self.connection += 1
+        self._unsent.clear()
+        self._unsent_bytes = 0
         number = self.connection
         thread = threading.Thread(target=self._serve, args=(number, broker, will_topic, will, subscribe), name=f"mqtt-{number}", daemon=True)
         thread.start()
@@ -117,7 +123,21 @@ class Link:
     def publish(self, topic: str, payload: bytes, qos: int = 0) -> bool:
         """False when the client would not take it (the connection is going down)."""
         client = self._client
-        return client is not None and client.publish(topic, payload, qos=qos, retain=False).rc == mqtt.MQTT_ERR_SUCCESS
+        if client is None:
+            return False
+        info = client.publish(topic, payload, qos=qos, retain=False)
+        if info.rc != mqtt.MQTT_ERR_SUCCESS:
+            return False
+        self._unsent.append((info, len(payload)))
+        self._unsent_bytes += len(payload)
+        return True
+
+    def has_room(self) -> bool:
+        """Whether the socket takes what it is given: a sender that does not look fills its memory through a dead link and looks healthy."""
+        unsent = self._unsent
+        while unsent and _has_gone(unsent[0][0]):
+            self._unsent_bytes -= unsent.popleft()[1]
+        return self._unsent_bytes < UNSENT_BYTES_MAX
 
     def close(self) -> None:
         """DISCONNECT; the broker drops the will."""
@@ -125,3 +145,11 @@ class Link:
         client, self._client = self._client, None
         if client is not None:
             client.disconnect()
+
+
+def _has_gone(info: mqtt.MQTTMessageInfo) -> bool:
+    """Written to the socket, or given up with its connection."""
+    try:
+        return info.is_published()
+    except (RuntimeError, ValueError):
+        return True

@@ -229,6 +229,10 @@ class EdgeNode:
                 topic(self._config.group, "DDEATH", self._config.edge, device), births.device_death(self._clock.now_ms(), self._next_seq())
             )
 
+    def can_send(self) -> bool:
+        """Born, and the link takes what it is given."""
+        return self.phase is Phase.BORN and self._link.has_room()
+
     def is_alive(self, device: str) -> bool:
         return device in self._alive
 
