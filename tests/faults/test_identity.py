@@ -114,6 +114,7 @@ def test_r16_a_copy_is_fenced_and_goes_on_where_the_first_one_died(kind: str, bu
                 made.exact()
 
 
+@pytest.mark.full
 def test_r16_a_person_moves_the_identity(tmp_path: Path) -> None:
     with plant("mosquitto", tmp_path) as made:
         config = first_box(made, tmp_path / "first")

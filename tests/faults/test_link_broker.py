@@ -16,7 +16,7 @@ from edge_agent.config import BrokerConfig
 from edge_agent.publisher.link import UNSENT_BYTES_MAX, Connected
 from edge_agent.publisher.link import Link as MqttLink
 from edge_agent.publisher.node import Phase
-from tests.support.broker import Broker, broker_of
+from tests.support.broker import KINDS, Broker, broker_of
 from tests.support.edge import Host, Plc, config_text, machine_source, running
 from tests.support.machine import FIRST, METRICS, MORE, Machine
 from tests.support.proxy import FaultProxy
@@ -81,6 +81,30 @@ def link_of(kind: str, folder: Path, more: str = "retry_s = 1.0\n") -> Iterator[
                 machine.stop()
 
 
+def test_r15_one_fault_after_the_other(tmp_path: Path) -> None:
+    """The everyday cut: half-open, single bytes, answers that take longer than the retry time, resets."""
+    with link_of("mosquitto", tmp_path) as link:
+        link.makes(10)
+        link.proxy.half_open()
+        link.notices()
+        link.proxy.pass_on()
+        link.proxy.reset_all()
+        link.proxy.slice_bytes = 1
+        link.makes(20)
+        link.arrives()
+        link.proxy.pass_on()
+        link.proxy.delay_s = 0.6
+        link.makes(20)
+        link.arrives()
+        link.proxy.pass_on()
+        link.proxy.reset_chance = 0.3
+        for _ in range(4):
+            link.makes(10)
+            link.proxy.reset_all()
+        link.exact()
+
+
+@pytest.mark.full
 def test_r15_one_byte_at_a_time(tmp_path: Path) -> None:
     with link_of("mosquitto", tmp_path) as link:
         link.proxy.slice_bytes = 1
@@ -91,7 +115,8 @@ def test_r15_one_byte_at_a_time(tmp_path: Path) -> None:
         link.exact()
 
 
-@pytest.mark.parametrize(("delay_s", "more"), [(0.6, "retry_s = 1.0\n"), pytest.param(2.0, "", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize(("delay_s", "more"), [(0.6, "retry_s = 1.0\n"), (2.0, "")])
 def test_r15_a_slow_link(delay_s: float, more: str, tmp_path: Path) -> None:
     """Also with answers that take longer than the retry time: repeats are no news."""
     with link_of("nats", tmp_path, more) as link:
@@ -101,19 +126,20 @@ def test_r15_a_slow_link(delay_s: float, more: str, tmp_path: Path) -> None:
         link.exact()
 
 
-@pytest.mark.parametrize("resets", [6, pytest.param(60, marks=pytest.mark.full)])
-def test_r15_connections_that_are_reset(resets: int, tmp_path: Path) -> None:
+@pytest.mark.full
+def test_r15_connections_that_are_reset(tmp_path: Path) -> None:
     """Three in ten die by themselves, the others in the middle of their work."""
     with link_of("mosquitto", tmp_path) as link:
         link.proxy.reset_chance = 0.3
-        for _ in range(resets):
+        for _ in range(60):
             link.makes(10)
             link.proxy.reset_all()
         link.exact()
 
 
-@pytest.mark.parametrize("direction", ["both", pytest.param("up", marks=pytest.mark.full), pytest.param("down", marks=pytest.mark.full)])
-@pytest.mark.parametrize("kind", ["mosquitto", pytest.param("nats", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("direction", ["both", "up", "down"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_r15_half_open(kind: str, direction: Literal["up", "down", "both"], tmp_path: Path) -> None:
     with link_of(kind, tmp_path) as link:
         link.makes(10)
@@ -125,6 +151,7 @@ def test_r15_half_open(kind: str, direction: Literal["up", "down", "both"], tmp_
         link.exact()
 
 
+@pytest.mark.full
 def test_r15_black_hole(tmp_path: Path) -> None:
     with link_of("mosquitto", tmp_path) as link:
         link.makes(10)

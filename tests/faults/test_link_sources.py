@@ -76,6 +76,33 @@ def line(folder: Path, more: str = "") -> Iterator[Line]:
                 machine.stop()
 
 
+def test_r15_plc_one_fault_after_the_other(tmp_path: Path) -> None:
+    """The everyday cut: single bytes, a far PLC, resets, half-open."""
+    with line(tmp_path, "timeout_s = 1.5\n") as made:
+        made.proxy.slice_bytes = 1
+        made.makes(20)
+        made.proxy.reset_all()
+        made.makes(10)
+        made.proxy.pass_on()
+        made.proxy.delay_s = 0.2
+        made.makes(20)
+        made.proxy.pass_on()
+        made.proxy.reset_chance = 0.3
+        for _ in range(2):
+            made.makes(10)
+            made.proxy.reset_all()
+        made.proxy.pass_on()
+        eventually(lambda: made.status == "connected", 30)
+        made.proxy.half_open()
+        made.notices()
+        made.makes(10)
+        made.proxy.pass_on()
+        made.proxy.reset_all()
+        eventually(lambda: gaps(made.host, "SAW-01"), 30, why="the time without the PLC is a gap")
+        made.exact()
+
+
+@pytest.mark.full
 def test_r15_plc_one_byte_at_a_time(tmp_path: Path) -> None:
     with line(tmp_path) as made:
         made.proxy.slice_bytes = 1
@@ -86,7 +113,8 @@ def test_r15_plc_one_byte_at_a_time(tmp_path: Path) -> None:
         made.exact()
 
 
-@pytest.mark.parametrize(("delay_s", "more"), [(0.4, "timeout_s = 3.0\n"), pytest.param(2.0, "timeout_s = 10.0\n", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize(("delay_s", "more"), [(0.4, "timeout_s = 3.0\n"), (2.0, "timeout_s = 10.0\n")])
 def test_r15_plc_far_away(delay_s: float, more: str, tmp_path: Path) -> None:
     with line(tmp_path, more) as made:
         made.proxy.delay_s = delay_s
@@ -95,11 +123,11 @@ def test_r15_plc_far_away(delay_s: float, more: str, tmp_path: Path) -> None:
         made.exact()
 
 
-@pytest.mark.parametrize("resets", [3, pytest.param(30, marks=pytest.mark.full)])
-def test_r15_plc_connections_that_are_reset(resets: int, tmp_path: Path) -> None:
+@pytest.mark.full
+def test_r15_plc_connections_that_are_reset(tmp_path: Path) -> None:
     with line(tmp_path) as made:
         made.proxy.reset_chance = 0.3
-        for _ in range(resets):
+        for _ in range(30):
             made.makes(10)
             made.proxy.reset_all()
         made.exact()
@@ -113,7 +141,8 @@ def _black_hole(proxy: FaultProxy) -> None:
     proxy.black_hole()
 
 
-@pytest.mark.parametrize("fault", [_half_open, pytest.param(_black_hole, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("fault", [_half_open, _black_hole])
 def test_r15_plc_silent(fault: Callable[[FaultProxy], None], tmp_path: Path) -> None:
     with line(tmp_path, "timeout_s = 1.0\n") as made:
         made.makes(10)
