@@ -7,12 +7,16 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_agent.contract.clock import PlantClock
 from edge_agent.errors import EdgeError
+
+if TYPE_CHECKING:
+    from edge_agent.config import AgentConfig
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     change = command("apply", "Give the running agent another config; goes back by itself if health falls. 在线更改配置。")
     change.add_argument("new", type=Path, help="the new config; it takes the place of --config when all is well / 新配置文件")
     change.add_argument("--watch-s", type=float, default=30.0, help="a changed source must be well within this many seconds (30) / 观察时间")
+    _certificate_commands(command)
     fill = command("backfill", "Take a recording into the buffer as backlog. 导入历史记录。")
     fill.add_argument("recording", type=Path, help="recording (docs: edge_agent/README.md) / 记录文件")
     fill.add_argument("--skip-unknown", action="store_true", help="leave out devices and metrics the config does not know / 跳过未知设备")
@@ -54,6 +59,15 @@ def _parser() -> argparse.ArgumentParser:
         "--resume", action="store_true", help="leave out what the buffer already knows: finishes a run that was cut off / 继续上次中断的导入"
     )
     return parser
+
+
+def _certificate_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    trust = command("trust", "Show an OPC UA server's certificate and trust it by its fingerprint. 查看并信任服务器证书。")
+    trust.add_argument("--source", required=True, help="OPC UA source / 数据源")
+    trust.add_argument("--fingerprint", metavar="HEX", help="trust without asking, only if it has this SHA-256 / 指纹相符则直接信任")
+    trust.add_argument("--certificate", type=Path, metavar="FILE", help="its certificate as a file, without asking it / 从文件读取证书")
+    own = command("certificate", "Show this edge's own certificate: path, expiry, fingerprint. 查看本网关证书。")
+    own.add_argument("--renew", action="store_true", help="make a new one; every PLC must trust it anew / 重新生成")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,6 +98,8 @@ def _dispatch(given: argparse.Namespace) -> int:
         return control.status(config, given.lang, as_json=given.json, watch=given.watch)
     if given.command == "plan":
         return control.show_plan(config, given.lang)
+    if given.command in ("trust", "certificate"):
+        return _certificates(given, config)
     if given.command == "backfill":
         return commands.backfill(config, given.recording, skip_unknown=given.skip_unknown, resume=given.resume)
     try:
@@ -95,6 +111,14 @@ def _dispatch(given: argparse.Namespace) -> int:
     if given.command == "browse":
         return asyncio.run(commands.browse(config, clock, given.source))
     return asyncio.run(_run(given, clock))
+
+
+def _certificates(given: argparse.Namespace, config: AgentConfig) -> int:
+    from edge_agent.sources.opcua import desk
+
+    if given.command == "certificate":
+        return desk.own_certificates(config, given.renew, given.lang)
+    return asyncio.run(desk.trust_server(config, given.source, given.fingerprint, given.certificate, given.lang))
 
 
 async def _run(given: argparse.Namespace, clock: PlantClock) -> int:

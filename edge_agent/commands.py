@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from edge_agent import config_text
@@ -10,11 +9,16 @@ from edge_agent.app import build_sources
 from edge_agent.config import AgentConfig
 from edge_agent.contract.clock import Clock, iso
 from edge_agent.errors import ConfigInvalid, EdgeError
+from edge_agent.sources.kinds import BY_TYPE
 from edge_agent.sources.source import Source
+from edge_agent.terminal import say, warn
 
 
-def say(text: str) -> None:
-    sys.stdout.write(text + "\n")
+def _cautions(config: AgentConfig, lang: str, only: str | None = None) -> None:
+    """What a person chose that is not safe, in red."""
+    for name, source in config.sources.items():
+        for words in BY_TYPE[source.type].cautions(source) if only in (None, name) else ():
+            warn(f"{name}: {words[0]}" if lang == "en" else f"{name}:{words[1]}")
 
 
 def check_config(path: Path | None, lang: str) -> int:
@@ -26,6 +30,7 @@ def check_config(path: Path | None, lang: str) -> int:
     if config is None or problems:
         say(f"{len(problems)} problem(s)." if lang == "en" else f"共 {len(problems)} 处问题。")
         return 1
+    _cautions(config, lang)
     devices = sum(len(source.devices) for source in config.sources.values())
     say(
         f"{path} is good: {len(config.sources)} source(s), {devices} device(s)."
@@ -51,6 +56,7 @@ def _chosen(config: AgentConfig, clock: Clock, name: str | None) -> list[Source]
 async def read_once(config: AgentConfig, clock: Clock, name: str | None, lang: str = "en") -> int:
     """Prints device, metric, where, value, time; exit 1 when anything could not be read."""
     failed = False
+    _cautions(config, lang, name)
     for source in _chosen(config, clock, name):
         try:
             results = await source.read_once()

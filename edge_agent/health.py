@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,6 +11,7 @@ from edge_agent.contract import names
 from edge_agent.contract.payload import DataType, Value
 
 NOTE_S = 600.0
+Standing = Callable[[], tuple[str, str] | None]  # worked out anew at every report: words (en, zh), or None when there is nothing to say
 Status = Literal["connecting", "connected", "lost", "misconfigured"]
 
 
@@ -24,6 +26,7 @@ class SourceHealth:
     error_zh: str = ""
     failed: dict[str, str] = field(default_factory=dict)  # node or register -> the server's own words
     notes: dict[str, tuple[str, str, float]] = field(default_factory=dict)  # device -> what a person should look at (en, zh), since when
+    standing: tuple[Standing, ...] = ()  # what must be said as long as it is so (no encryption, a certificate that ends)
     values: int = 0
     clock_offset_ms: float = 0.0
 
@@ -38,6 +41,9 @@ class SourceHealth:
             some = "; ".join(f"{what}: {why}" for what, why in list(self.failed.items())[:3])
             en.append(f"{len(self.failed)} value(s) cannot be read ({some}). Correct them in the config or in the source.")
             zh.append(f"{len(self.failed)} 个量无法读取({some})。请修改配置或数据源。")
+        for said in filter(None, (standing() for standing in self.standing)):
+            en.append(said[0])
+            zh.append(said[1])
         fresh = [(device, note) for device, note in list(self.notes.items()) if time.monotonic() - note[2] < NOTE_S]
         en += [f"{device}: {note[0]}" for device, note in fresh[:3]]
         zh += [f"{device}:{note[1]}" for device, note in fresh[:3]]

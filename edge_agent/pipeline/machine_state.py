@@ -49,9 +49,9 @@ PACKML: Final[Mapping[str, S]] = {
     "complete": S.IDLE,
 }
 OPC40001: Final[Mapping[str, S]] = {
-    "0": S.IDLE,  # NotExecuting
+    "0": S.NO_DATA,  # NotAvailable; StateNumber as in the published NodeSet (MachineryItemState_StateMachineType)
     "1": S.FAULT,  # OutOfService
-    "2": S.NO_DATA,  # NotAvailable
+    "2": S.IDLE,  # NotExecuting
     "3": S.PRODUCING,  # Executing
     "notexecuting": S.IDLE,
     "outofservice": S.FAULT,

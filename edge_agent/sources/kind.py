@@ -84,6 +84,10 @@ def _nothing(raw: Mapping[str, Any]) -> Iterable[Fault]:
     return ()
 
 
+def _no_caution(source: SourceBase) -> Iterable[tuple[str, str]]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     config: type[SourceBase]
@@ -94,6 +98,7 @@ class Kind:
     metrics: Callable[[str, SourceBase, DeviceConfig], DeviceMetrics] = _as_configured  # raises ConfigInvalid
     bus: Callable[[SourceBase, Mapping[str, DeviceMetrics]], Bus | None] = _no_bus  # device id -> metrics; None where nothing is polled
     across: Callable[[Mapping[str, Any]], Iterable[Fault]] = _nothing  # the raw table of one source; must stand any nonsense in it
+    cautions: Callable[[SourceBase], Iterable[tuple[str, str]]] = _no_caution  # what a person chose that is not safe (en, zh): shown in red
     zh: Mapping[str, str] = field(default_factory=dict)  # the kind's own error types (PydanticCustomError, Fault.kind) in Chinese
     files: frozenset[str] = frozenset()  # keys of the source that name a file which must be there
     folders: Mapping[str, str] = field(default_factory=dict)  # keys of the source that name a folder -> its default, beside the config file

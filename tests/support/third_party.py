@@ -45,6 +45,8 @@ def _node() -> str:
 def _command(name: str) -> list[str]:
     if name == "node-opcua":
         return [_node(), str(FOLDER / "opcua_server.mjs")]
+    if name.endswith(".mjs"):
+        return [_node(), str(FOLDER / name)]
     module, script = {"open62541": ("o6", "open62541_server.py"), "pyModbusTCP": ("pyModbusTCP", "modbus_slave.py")}[name]
     if not (SITE / module).is_dir():
         pytest.skip(f"{module} is not installed: python .ci/prepare.py services")

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import struct
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,16 +15,15 @@ from typing import Any
 from asyncua import Client, ua
 from asyncua.ua.ua_binary import struct_from_binary
 
-from edge_agent.config_model import read_secret
 from edge_agent.contract.payload import DataType
 from edge_agent.errors import SourceLost, SourceMisconfigured
+from edge_agent.health import Standing
 from edge_agent.pipeline.columns import Columns, Value
 from edge_agent.sources.opcua import decode, security
 from edge_agent.sources.opcua.config import OpcUaConfig
 
 logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # it formats whole results at INFO; what matters is in our own errors
 
-SESSION_TIMEOUT_MS = 60_000
 LIFETIME_S = 60.0
 KEEP_ALIVE_S = 0.5  # an empty publish response this often proves silence
 _FAULT = 397
@@ -51,9 +50,10 @@ class Item:
 class Connection:
     """An open session. All methods raise SourceLost when the server stops answering or the transport breaks."""
 
-    def __init__(self, client: Client, policy: str) -> None:
+    def __init__(self, client: Client, policy: str, standing: tuple[Standing, ...] = ()) -> None:
         self.client = client
         self.policy = policy
+        self.standing = standing  # what must be said as long as it is open
         self._layouts = decode.Layouts()
 
     # --- reading and browsing ------------------------------------------------------------------------------------------------
@@ -138,45 +138,36 @@ class Connection:
 @asynccontextmanager
 async def connect(config: OpcUaConfig, source: str, edge: str) -> AsyncIterator[Connection]:
     """A session from connect to close. Raises SourceLost, SourceMisconfigured."""
-    client = Client(config.url, timeout=config.timeout_s, watchdog_intervall=3600.0)
-    client.session_timeout = SESSION_TIMEOUT_MS
-    if config.user is not None:
-        client.set_user(config.user)
-        client.set_password(_password(config))
-    try:
-        policy = await security.secure(client, config, source, security.application_uri(edge))
-        await client.connect()
-    except ua.UaStatusCodeError as error:
-        raise _refused(error, config) from error
-    except _TRANSPORT_ERRORS as error:
-        raise _lost(error, config.url) from error
-    connection = Connection(client, policy)
+    with in_words(config):
+        secured = await security.prepare(config, source, edge)
+        await secured.client.connect()
+    connection = Connection(secured.client, secured.policy, secured.standing)
     try:
         yield connection
     finally:
         await connection.close()
 
 
-def _password(config: OpcUaConfig) -> str:
+@contextmanager
+def in_words(config: OpcUaConfig) -> Iterator[None]:
+    """What goes wrong before a session is open, as SourceLost or SourceMisconfigured."""
     try:
-        return read_secret(config.password_file) or ""
-    except OSError as error:
-        raise SourceMisconfigured(
-            f"The password file cannot be read: {error}.",
-            f"无法读取密码文件:{error}。",
-            "Create it, or correct password_file.",
-            "请创建该文件或修改 password_file。",
-        ) from error
+        yield
+    except ua.UaStatusCodeError as error:
+        raise _refused(error, config) from error
+    except _TRANSPORT_ERRORS as error:
+        raise _lost(error, config.url) from error
 
 
 def _refused(error: ua.UaStatusCodeError, config: OpcUaConfig) -> SourceLost | SourceMisconfigured:
     status = ua.StatusCode(error.code)
+    who = config.user_certificate.name if config.user_certificate is not None else config.user
     if status.name in ("BadUserAccessDenied", "BadIdentityTokenRejected", "BadIdentityTokenInvalid"):
         return SourceMisconfigured(
-            f"The server refuses user {config.user or 'anonymous'}: {status.name}.",
-            f"服务器拒绝用户 {config.user or '匿名'}:{status.name}。",
-            "Correct user and password_file.",
-            "请修改 user 和 password_file。",
+            f"The server refuses user {who or 'anonymous'}: {status.name}.",
+            f"服务器拒绝用户 {who or '匿名'}:{status.name}。",
+            "Correct user and password_file (or user_certificate and user_key).",
+            "请修改 user 和 password_file(或 user_certificate 和 user_key)。",
         )
     if status.name in ("BadSecurityChecksFailed", "BadCertificateUntrusted", "BadCertificateUriInvalid"):
         return SourceMisconfigured(

@@ -45,18 +45,31 @@ class OpcUaConfig(SourceBase):
 
     type: Literal["opcua"]
     url: str = option("opc.tcp://127.0.0.1:4840", "endpoint address", "端点地址", pattern=r"^opc\.tcp://[^\s/]+.*$")
-    security: Literal["best", "none", "Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"] = option(
-        "best", "best = the strongest SignAndEncrypt policy the server offers; none = unencrypted", "best = 服务器提供的最强加密策略;none = 不加密"
+    security: Literal["best", "none", "Aes256Sha256RsaPss", "Aes128Sha256RsaOaep", "Basic256Sha256", "Basic256", "Basic128Rsa15"] = option(
+        "best",
+        "best = the strongest policy the server offers; none = unencrypted; Basic256 and Basic128Rsa15 are broken, for old servers only",
+        "best = 服务器提供的最强策略;none = 不加密;Basic256、Basic128Rsa15 已不安全,仅用于旧服务器",
+    )
+    security_mode: Literal["SignAndEncrypt", "Sign"] = option(
+        "SignAndEncrypt", "Sign = values can be read by anybody on the network, but not forged", "Sign = 只签名,内容可被旁人读取但不能伪造"
     )
     user: str | None = option(None, "user name; anonymous when not given", "用户名,缺省匿名")
-    password_file: Path | None = option(None, "file whose first line is the password", "密码文件")
-    trust: Literal["fingerprint", "first_use"] = option(
-        "fingerprint",
-        "fingerprint = server_fingerprint must match; first_use = the certificate met first is kept in pki_dir and must stay the same",
-        "信任方式:指纹 / 首次使用",
+    password_file: Path | None = option(None, "file whose first line is the password; it is never sent in the clear", "密码文件;密码绝不以明文发送")
+    user_certificate: Path | None = option(None, "a user by certificate instead of a password (DER or PEM)", "以证书代替密码登录(DER 或 PEM)")
+    user_key: Path | None = option(None, "key of the user's certificate (DER or PEM, without a password)", "用户证书的私钥(DER 或 PEM,无密码)")
+    trust: Literal["person", "fingerprint", "first_use"] = option(
+        "person",
+        "person = a certificate that `gemba-edge trust` kept, or one signed by an authority in pki_dir/trusted-ca; "
+        "fingerprint = only server_fingerprint; first_use = the certificate met first is kept and must stay the same",
+        "信任方式:person = 经 `gemba-edge trust` 确认或由 pki_dir/trusted-ca 中的机构签发;fingerprint = 仅指纹;first_use = 首次使用",
     )
     server_fingerprint: str | None = option(
-        None, "SHA-256 of the server's certificate, 64 hex digits (read-once prints it)", "服务器证书 SHA-256 指纹"
+        None, "SHA-256 of the server's certificate, 64 hex digits (`gemba-edge trust` shows it); when given it must match", "服务器证书 SHA-256 指纹"
+    )
+    allow_expired: bool = option(
+        False,
+        "a server certificate that ended or is not yet valid is accepted (a PLC without a clock)",
+        "接受过期或尚未生效的服务器证书(无时钟的 PLC)",
     )
     pki_dir: Path = option(Path("pki"), "own certificate and key (made at first use) and trusted servers", "自身证书与受信服务器目录")
     publishing_interval_s: float = option(0.1, "how often the server sends changes", "发布间隔", "s", ge=0.005, le=60)
@@ -77,7 +90,9 @@ class OpcUaConfig(SourceBase):
     @model_validator(mode="after")
     def _trust_complete(self) -> OpcUaConfig:
         if self.security != "none" and self.trust == "fingerprint" and not self.server_fingerprint:
-            raise PydanticCustomError("fingerprint_missing", 'trust = "fingerprint" needs server_fingerprint; or write trust = "first_use"', {})
+            raise PydanticCustomError("fingerprint_missing", 'trust = "fingerprint" needs server_fingerprint; or write trust = "person"', {})
+        if (self.user_certificate is None) != (self.user_key is None):
+            raise PydanticCustomError("user_key_missing", "user_certificate and user_key belong together", {})
         for device_id, device in self.devices.items():
             for name, metric in device.metrics.items():
                 if metric.node is None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from edge_agent.config_model import SourceBase
 from edge_agent.sources.kind import Fault, Kind, Sample, Setup
+from edge_agent.sources.opcua.cautions import cautions
 from edge_agent.sources.opcua.config import OpcUaConfig, OpcUaDevice, OpcUaMetric
 
 if TYPE_CHECKING:
@@ -20,9 +22,11 @@ def _make(setup: Setup) -> Source:
 
 
 def _across(raw: Mapping[str, Any]) -> Iterator[Fault]:
-    untold = raw.get("trust", "fingerprint") == "fingerprint" and not raw.get("server_fingerprint")
+    untold = raw.get("trust") == "fingerprint" and not raw.get("server_fingerprint")
     if untold and raw.get("security", "best") != "none":
-        yield Fault(("trust",), "fingerprint_missing", 'server_fingerprint is missing; give it, or write trust = "first_use"')
+        yield Fault(("trust",), "fingerprint_missing", 'server_fingerprint is missing; give it, or write trust = "person"')
+    if ("user_certificate" in raw) != ("user_key" in raw):
+        yield Fault(("user_certificate",), "user_key_missing", "user_certificate and user_key belong together; give both")
     devices = raw.get("devices")
     for device_id, device in devices.items() if isinstance(devices, dict) else ():
         metrics = device.get("metrics") if isinstance(device, dict) else None
@@ -35,6 +39,10 @@ def _across(raw: Mapping[str, Any]) -> Iterator[Fault]:
                 yield Fault(path, "namespace_missing", "the device's namespace is missing (the URI, not the index); add it")
 
 
+def _cautions(source: SourceBase) -> list[tuple[str, str]]:
+    return cautions(cast("OpcUaConfig", source))
+
+
 KIND = Kind(
     config=OpcUaConfig,
     device=OpcUaDevice,
@@ -43,15 +51,17 @@ KIND = Kind(
     across=_across,
     zh={
         "node_form": "node 格式应为 s=名称、i=数字 或 nsu=URI;s=名称",
-        "fingerprint_missing": 'trust = "fingerprint" 需要 server_fingerprint,或写 trust = "first_use"',
+        "fingerprint_missing": 'trust = "fingerprint" 需要 server_fingerprint,或写 trust = "person"',
+        "user_key_missing": "user_certificate 和 user_key 须同时给出",
         "node_missing": "缺少 node",
         "namespace_missing": "缺少 namespace(写 URI,不写序号)",
     },
-    files=frozenset({"password_file"}),
+    cautions=_cautions,
+    files=frozenset({"password_file", "user_certificate", "user_key"}),
     folders={"pki_dir": "pki"},
     sample=Sample(
         "PLC-L1",
-        {"type": '"opcua"', "url": '"opc.tcp://192.0.2.10:4840"', "trust": '"first_use"'},
+        {"type": '"opcua"', "url": '"opc.tcp://192.0.2.10:4840"'},
         "SAW-01",
         {"kind": '"machine"', "namespace": '"urn:example:plc"', "node_prefix": '"SAW-01."'},
         (

@@ -1,128 +1,285 @@
-"""Own certificate, the strongest policy a server offers, and whether its certificate is the one we trust."""
+"""Policy, mode, identity: how a connection is secured before it is opened, and what must be said about it afterwards.
+
+The strongest policy a server offers is taken unless the config names one. Nothing is ever weaker than the config says: signing only, the broken
+SHA-1 policies and no security at all are each an explicit word there, and a standing note as long as they are used. A password goes out only
+encrypted, to a certificate that is trusted.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import socket
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
 
 from asyncua import Client, ua
-from asyncua.crypto import cert_gen, security_policies
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from asyncua.crypto import security_policies
 
+from edge_agent.config_model import read_secret
 from edge_agent.errors import SourceLost, SourceMisconfigured
+from edge_agent.health import Standing
+from edge_agent.sources.opcua import certificates, trust
+from edge_agent.sources.opcua.cautions import cautions
+from edge_agent.sources.opcua.certificates import Words, own_certificate
 from edge_agent.sources.opcua.config import OpcUaConfig
 
-# Strongest first. Basic128Rsa15 and Basic256 are broken (SHA-1) and never used.
+SESSION_TIMEOUT_MS = 60_000
+# Strongest first (the order of OPC 10000-7's profiles). asyncua 2.1 has no ECC policies.
 POLICIES: dict[str, type[security_policies.SecurityPolicy]] = {
     "Aes256Sha256RsaPss": security_policies.SecurityPolicyAes256Sha256RsaPss,
     "Aes128Sha256RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
     "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
 }
-_VALID_DAYS = 20 * 365  # a PLC trusts this very certificate; it must not change by itself
+BROKEN: dict[str, type[security_policies.SecurityPolicy]] = {
+    "Basic256": security_policies.SecurityPolicyBasic256,
+    "Basic128Rsa15": security_policies.SecurityPolicyBasic128Rsa15,
+}
+_BY_URI = {policy.URI: name for name, policy in (POLICIES | BROKEN).items()}
+_NONE_URI = security_policies.SecurityPolicyNone.URI
+_BROKEN_TRANSPORT = (OSError, asyncio.TimeoutError, ua.UaError, ConnectionError)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A policy and the server's certificate (DER)."""
+    """A policy, its name as in the config, the mode, and what the server shows: its chain (DER) and its ApplicationUri."""
 
     policy: type[security_policies.SecurityPolicy]
     name: str
-    certificate: bytes
+    mode: ua.MessageSecurityMode
+    chain: bytes
+    uri: str
+
+    @property
+    def certificate(self) -> bytes:
+        return certificates.split_chain(self.chain)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """A client ready to connect. `policy` is "none" or the policy's name."""
+
+    client: Client
+    policy: str
+    standing: tuple[Standing, ...]
 
 
 def application_uri(edge: str) -> str:
     return f"urn:gemba:edge:{edge}"
 
 
-def own_certificate(pki_dir: Path, uri: str) -> tuple[Path, Path]:
-    """(certificate DER, key PEM), made at first use with the ApplicationUri that the session will name (else BadCertificateUriInvalid)."""
-    certificate, key_file = pki_dir / "own" / "certificate.der", pki_dir / "own" / "key.pem"
-    if certificate.exists() and key_file.exists():
-        return certificate, key_file
-    key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    key = cert_gen.generate_private_key()
-    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri), x509.DNSName(socket.gethostname())]
-    made = cert_gen.generate_self_signed_app_certificate(
-        key, uri, {"organizationName": "Gemba"}, names, extended=[ExtendedKeyUsageOID.CLIENT_AUTH], days=_VALID_DAYS
-    )
-    key_file.touch(mode=0o600)
-    key_file.write_bytes(cert_gen.dump_private_key_as_pem(key))
-    certificate.write_bytes(made.public_bytes(encoding=Encoding.DER))
-    return certificate, key_file
+# --- which endpoint ------------------------------------------------------------------------------------------------------------
+def choose(endpoints: Iterable[ua.EndpointDescription], wanted: str, mode: str = "SignAndEncrypt") -> Choice:
+    """The strongest policy offered in `mode`, or the wanted one. Raises SourceMisconfigured with what the server does offer."""
+    endpoints = list(endpoints)
+    needed = ua.MessageSecurityMode[mode]
+    offered = {
+        _BY_URI[endpoint.SecurityPolicyUri]: endpoint
+        for endpoint in endpoints
+        if endpoint.SecurityMode == needed and endpoint.SecurityPolicyUri in _BY_URI and endpoint.ServerCertificate
+    }
+    candidates = POLICIES if wanted == "best" else {wanted: (POLICIES | BROKEN)[wanted]}
+    for name, policy in candidates.items():
+        if name in offered:
+            return Choice(policy, name, needed, offered[name].ServerCertificate, offered[name].Server.ApplicationUri or "")
+    raise _not_offered(endpoints, wanted, mode)
 
 
-def fingerprint(der: bytes) -> str:
-    return hashlib.sha256(der).hexdigest()
-
-
-def choose(endpoints: list[ua.EndpointDescription], wanted: str) -> Choice:
-    """The wanted policy, or the strongest offered, with SignAndEncrypt. Raises SourceMisconfigured with what is offered."""
-    offered: dict[str, bytes] = {}
-    for endpoint in endpoints:
-        name = endpoint.SecurityPolicyUri.rpartition("#")[2].replace("_", "")  # on the wire "Aes256_Sha256_RsaPss"
-        if endpoint.SecurityMode == ua.MessageSecurityMode.SignAndEncrypt and name in POLICIES and endpoint.ServerCertificate:
-            offered[name] = _first_certificate(endpoint.ServerCertificate)
-    for name, policy in POLICIES.items():
-        if name in offered and wanted in ("best", name):
-            return Choice(policy, name, offered[name])
-    seen = ", ".join(sorted(offered)) or "none"
-    raise SourceMisconfigured(
-        f"The server offers no SignAndEncrypt endpoint for security = {wanted!r} (offered: {seen}).",
-        f"服务器没有满足 security = {wanted!r} 的加密端点(提供:{seen})。",
-        "Switch one on at the server, or choose another `security`.",
-        "请在服务器上启用,或修改 `security`。",
-    )
-
-
-def _first_certificate(der: bytes) -> bytes:
-    """A chain begins with the server's own certificate; its DER length stands in its head."""
-    if len(der) > 4 and der[0] == 0x30 and der[1] == 0x82:
-        return der[: 4 + int.from_bytes(der[2:4], "big")]
-    return der
-
-
-def check_trust(config: OpcUaConfig, source: str, certificate: bytes) -> None:
-    """Raises SourceMisconfigured when the certificate is not the trusted one; keeps it when first use is allowed."""
-    seen = fingerprint(certificate)
-    if config.trust == "fingerprint":
-        expected = (config.server_fingerprint or "").replace(":", "").lower()
-        if seen != expected:
-            raise SourceMisconfigured(
-                f"The server's certificate has fingerprint {seen}, not the one in server_fingerprint.",
-                f"服务器证书指纹为 {seen},与 server_fingerprint 不符。",
-                "If the server is the right one, copy this fingerprint into the config.",
-                "确认服务器无误后,将该指纹写入配置。",
-            )
-        return
-    kept = config.pki_dir / "trusted" / f"{source}.der"
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_bytes(certificate)
-    elif kept.read_bytes() != certificate:
-        raise SourceMisconfigured(
-            f"The server shows another certificate (fingerprint {seen}) than at first use.",
-            f"服务器证书(指纹 {seen})与首次使用时不同。",
-            f"If it was renewed on purpose, delete {kept}.",
-            f"如确为更换,请删除 {kept}。",
+def _not_offered(endpoints: Sequence[ua.EndpointDescription], wanted: str, mode: str) -> SourceMisconfigured:
+    seen = sorted({f"{_short(endpoint.SecurityPolicyUri)}/{endpoint.SecurityMode.name.rstrip('_')}" for endpoint in endpoints})
+    listed = ", ".join(seen) or "nothing"
+    then = ("Switch one on at the server, or choose another `security`.", "请在服务器上启用,或修改 `security`。")
+    safe = [endpoint for endpoint in endpoints if _BY_URI.get(endpoint.SecurityPolicyUri) in POLICIES]
+    if mode != "Sign" and any(endpoint.SecurityMode == ua.MessageSecurityMode.Sign for endpoint in safe):
+        then = (
+            'Switch on SignAndEncrypt at the server; security_mode = "Sign" accepts that everybody can read along.',
+            '请在服务器上启用 SignAndEncrypt;若接受内容可被旁人读取,写 security_mode = "Sign"。',
         )
+    elif not safe and any(endpoint.SecurityPolicyUri in _BY_URI for endpoint in endpoints):
+        names = sorted({_BY_URI[endpoint.SecurityPolicyUri] for endpoint in endpoints if endpoint.SecurityPolicyUri in _BY_URI})
+        then = (
+            f'These are broken (SHA-1). Update the server; only if it cannot do better, write security = "{names[-1]}".',
+            f'这些策略已不安全(SHA-1)。请升级服务器;确实无法升级时才写 security = "{names[-1]}"。',
+        )
+    elif not safe:
+        then = (
+            'Switch on Basic256Sha256 or better at the server; security = "none" accepts an open line.',
+            '请在服务器上启用 Basic256Sha256 或更强的策略;若接受不加密,写 security = "none"。',
+        )
+    return SourceMisconfigured(
+        f"The server offers no {mode} endpoint for security = {wanted!r} (offered: {listed}).",
+        f"服务器没有满足 security = {wanted!r} 的 {mode} 端点(提供:{listed})。",
+        *then,
+    )
 
 
-async def secure(client: Client, config: OpcUaConfig, source: str, uri: str) -> str:
-    """Prepares `client` for its connect; returns the policy's name. Raises SourceLost, SourceMisconfigured."""
+def _short(uri: str | None) -> str:
+    return (uri or "").rpartition("#")[2] or "None"
+
+
+# --- what must be said ---------------------------------------------------------------------------------------------------------
+_SERVERS: Words = ("The server's certificate", "服务器证书")
+_RENEW_SERVERS: Words = ("Renew it at the server, then `gemba-edge trust`.", "请在服务器上更新,再执行 `gemba-edge trust`。")
+_OURS: Words = ("This edge's certificate", "本网关证书")
+_RENEW_OURS: Words = ("Renew it: `gemba-edge certificate --renew`.", "请执行 `gemba-edge certificate --renew`。")
+
+
+def _standing(config: OpcUaConfig, server: bytes | None, own: bytes | None, store: trust.Store | None) -> tuple[Standing, ...]:
+    notes: list[Standing] = [partial(_fixed, words) for words in cautions(config)]
+    for der, whose, then in ((server, _SERVERS, _RENEW_SERVERS), (own, _OURS, _RENEW_OURS)):
+        if der is not None:
+            ends = certificates.facts(trust.Presented.of(der, "", "").leaf).valid_to
+            notes.append(partial(_ending, whose, ends, then))
+    if store is not None and store.revocations:
+        notes.append(lambda: trust.outdated(store, certificates.now_utc()))
+    return tuple(notes)
+
+
+def _fixed(words: Words) -> Words | None:
+    return words
+
+
+def _ending(whose: Words, ends: Any, then: Words) -> Words | None:
+    return certificates.expiry(whose, ends, certificates.now_utc(), then)
+
+
+# --- identity ------------------------------------------------------------------------------------------------------------------
+class _Client(Client):  # type: ignore[misc]  # asyncua is not typed
+    """asyncua's client with two checks it does not make: a password only encrypted, and no weaker endpoint than was first offered."""
+
+    check_server: Callable[[bytes, str], trust.Store] | None = None  # for a password on an open line: raises when the certificate is not trusted
+    session_endpoints: Sequence[ua.EndpointDescription] = ()
+
+    async def open_secure_channel(self, renew: bool = False) -> None:
+        try:
+            await super().open_secure_channel(renew)
+        except AssertionError as error:  # asyncua 2.1 asserts that a server never refuses
+            raise ua.UaError("the server refuses the secure channel") from error
+
+    async def create_session(self) -> Any:
+        result = await super().create_session()
+        self.session_endpoints = result.ServerEndpoints or ()
+        return result
+
+    def _add_user_auth(self, params: Any, username: str | None, password: str | None) -> None:
+        policy = self.server_policy(ua.UserTokenType.UserName)
+        if self.security_policy.Mode != ua.MessageSecurityMode.SignAndEncrypt:
+            if policy.SecurityPolicyUri in (None, "", _NONE_URI) or not self.security_policy.peer_certificate:
+                raise SourceMisconfigured(
+                    f"The password of {username} would go out in the clear: it was not sent.",
+                    f"用户 {username} 的密码将以明文发送,已拒绝发送。",
+                    'Use encryption (security = "best"), or at the server a user policy that encrypts passwords, or a user certificate.',
+                    '请启用加密(security = "best"),或在服务器上启用加密密码的用户策略,或使用用户证书。',
+                )
+            if self.check_server is not None:
+                uri = next((one.Server.ApplicationUri for one in self.session_endpoints if one.Server.ApplicationUri), "")
+                self.check_server(self.security_policy.peer_certificate, uri)
+        super()._add_user_auth(params, username, password)
+
+
+def _client(config: OpcUaConfig, uri: str) -> _Client:
+    client = _Client(config.url, timeout=config.timeout_s, watchdog_intervall=3600.0)
+    client.session_timeout = SESSION_TIMEOUT_MS
     client.application_uri = uri
     client.name = client.description = "Gemba edge"
-    if config.security == "none":
-        return "none"
-    endpoints = await client.connect_and_get_server_endpoints()
-    choice = choose(endpoints, config.security)
-    check_trust(config, source, choice.certificate)
-    certificate, key = own_certificate(config.pki_dir, uri)
+    return client
+
+
+async def _identify(client: _Client, config: OpcUaConfig) -> None:
+    """User and password, or user certificate and key. Raises SourceMisconfigured."""
+    if config.user_certificate is not None and config.user_key is not None:
+        certificates.load(config.user_certificate)
+        try:
+            await client.load_client_certificate(str(config.user_certificate), _suffix(config.user_certificate))
+            await client.load_private_key(config.user_key, None, _suffix(config.user_key))
+        except (OSError, ValueError, TypeError) as error:
+            raise SourceMisconfigured(
+                f"The user's certificate or key cannot be read: {error}.",
+                f"无法读取用户证书或私钥:{error}。",
+                "Correct user_certificate and user_key (PEM or DER, without a password).",
+                "请修改 user_certificate 和 user_key(PEM 或 DER,无密码)。",
+            ) from error
+    elif config.user is not None:
+        client.set_user(config.user)
+        client.set_password(_password(config))
+
+
+def _suffix(path: Any) -> str:
+    return "pem" if path.read_bytes().lstrip().startswith(b"-----") else "der"
+
+
+def _password(config: OpcUaConfig) -> str:
     try:
-        await client.set_security(choice.policy, certificate, key, server_certificate=choice.certificate, mode=ua.MessageSecurityMode.SignAndEncrypt)
+        return read_secret(config.password_file) or ""
+    except OSError as error:
+        raise SourceMisconfigured(
+            f"The password file cannot be read: {error}.",
+            f"无法读取密码文件:{error}。",
+            "Create it, or correct password_file.",
+            "请创建该文件或修改 password_file。",
+        ) from error
+
+
+# --- from the config to a client that may connect ---------------------------------------------------------------------------------
+def rule_of(config: OpcUaConfig) -> trust.Rule:
+    return trust.Rule(config.trust, config.server_fingerprint, config.allow_expired)
+
+
+def check_trust(config: OpcUaConfig, source: str, chain: bytes, uri: str) -> trust.Store:
+    """Raises SourceMisconfigured when the server's certificate is not trusted; keeps it when first use is allowed."""
+    store = trust.load_store(config.pki_dir, source)
+    shown = trust.Presented.of(chain, uri, urlsplit(config.url).hostname or "")
+    if trust.judge(shown, store, rule_of(config), source, certificates.now_utc()) == "first_use":
+        trust.keep(store, shown.der)
+    return store
+
+
+async def prepare(config: OpcUaConfig, source: str, edge: str) -> Secured:
+    """A client that may connect as the config says. Raises SourceLost, SourceMisconfigured, asyncua's and the transport's errors."""
+    uri = application_uri(edge)
+    client = _client(config, uri)
+    await _identify(client, config)
+    if config.security == "none":
+        client.check_server = partial(check_trust, config, source)
+        return Secured(client, "none", _standing(config, None, None, None))
+    own = await asyncio.to_thread(own_certificate, config.pki_dir, uri, urlsplit(config.url).hostname or "")
+    kept = trust.kept_path(config.pki_dir, source)
+    endpoints = await endpoints_of(config, uri, own, kept.read_bytes() if kept.is_file() else None)
+    choice = choose(endpoints, config.security, config.security_mode)
+    store = check_trust(config, source, choice.chain, choice.uri)
+    await _set(client, choice, own)
+    return Secured(client, choice.name, _standing(config, choice.certificate, own.certificate.read_bytes(), store))
+
+
+async def _set(client: Client, choice: Choice, own: certificates.Own) -> None:
+    try:
+        await client.set_security(choice.policy, own.certificate, own.key, server_certificate=choice.certificate, mode=choice.mode)
     except (ValueError, OSError) as error:
         raise SourceLost(f"Security cannot be set up: {error}.", f"无法建立安全通道:{error}。") from error
-    return choice.name
+
+
+async def endpoints_of(config: OpcUaConfig, uri: str, own: certificates.Own, known: bytes | None) -> list[ua.EndpointDescription]:
+    """What the server offers. One that answers nothing without encryption is asked again over the certificate we know it by."""
+    try:
+        return list(await _client(config, uri).connect_and_get_server_endpoints())
+    except _BROKEN_TRANSPORT as error:
+        if isinstance(error, OSError) and not isinstance(error, ConnectionResetError):
+            raise  # nobody there
+        first = error
+    if known is None:
+        raise SourceMisconfigured(
+            f"The server does not say without encryption what it offers ({first}).",
+            f"服务器在未加密时不提供端点信息({first})。",
+            "Export its certificate at the server, then: `gemba-edge trust --certificate FILE`.",
+            "请从服务器导出其证书,然后执行 `gemba-edge trust --certificate 文件`。",
+        ) from first
+    wanted = POLICIES if config.security == "best" else {config.security: (POLICIES | BROKEN)[config.security]}
+    for name, policy in wanted.items():
+        client = _client(config, uri)
+        await _set(client, Choice(policy, name, ua.MessageSecurityMode[config.security_mode], known, ""), own)
+        try:
+            return list(await client.connect_and_get_server_endpoints())
+        except _BROKEN_TRANSPORT as error:
+            first = error
+    raise first

@@ -82,6 +82,7 @@ class OpcUaSource:
     # --- one session ---------------------------------------------------------------------------------------------------------
     async def session(self, sink: Sink) -> None:
         async with client.connect(self.config, self.name, self.edge) as connection:
+            self.health.standing = connection.standing
             items = self._items(await connection.namespaces())
             subscription = await connection.subscribe(self.config)
             refused = await connection.watch(subscription, items, self.config)
