@@ -28,7 +28,7 @@ def build_agent(config: AgentConfig, clock: Clock, log: Callable[[str], None] | 
     """An agent that is not yet running. Opens the buffer: raises BufferUnusable, BufferLocked, ConfigInvalid. `take_over`: a person says that
     this machine holds the edge's identity from now on."""
     plan, sources, healths = build_sources(config, clock)
-    buffer = Buffer(config.buffer.path, config.buffer.max_mb * 1_000_000)
+    buffer = Buffer(config.buffer.path, config.buffer.max_mb * 1_000_000, config.buffer.reserve_mb * 1_000_000)
     machine = identity.machine(config.buffer.path)
     moved = buffer.claim(machine)
     worker = Worker(config, plan, buffer, clock, healths, identity.instance(machine))

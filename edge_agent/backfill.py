@@ -48,7 +48,7 @@ def fill(config: AgentConfig, path: Path, *, skip_unknown: bool = False, resume:
             "Take the recording of this edge.",
             "请使用本网关的记录。",
         )
-    buffer = Buffer(config.buffer.path, config.buffer.max_mb * 1_000_000)
+    buffer = Buffer(config.buffer.path, config.buffer.max_mb * 1_000_000, config.buffer.reserve_mb * 1_000_000)
     try:
         filling = _Filling(config, buffer, path, header.from_ms, skip_unknown=skip_unknown, resume=resume)
         started = time.monotonic()
@@ -146,7 +146,7 @@ class _Filling:
             device.changed = False
         self._advanced.clear()
         self._pending = 0
-        self._buffer.make_room()
+        self._buffer.tend()
 
 
 def _columns(tag: Tag, t_ms: Sequence[int], values: Sequence[Value]) -> Columns:

@@ -48,6 +48,14 @@ class BufferConfig(Model):
         ge=4,
         le=1_000_000,
     )
+    reserve_mb: int = option(
+        16,
+        "taken at the start and kept for a full disk (at most a quarter of max_mb): then totals and states go on, plain samples are left out",
+        "启动时预留、磁盘满时使用(至多 max_mb 的四分之一):此时累计数与状态继续保存,普通采样被丢弃",
+        "MB",
+        ge=0,
+        le=10_000,
+    )
 
 
 class DeliveryConfig(Model):

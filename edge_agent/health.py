@@ -56,6 +56,8 @@ NODE_METRICS: tuple[tuple[str, DataType], ...] = (
     (names.BUFFER_WAITING, DataType.INT64),
     (names.BUFFER_BYTES, DataType.INT64),
     (names.BUFFER_FILL, DataType.DOUBLE),
+    (names.BUFFER_STATE, DataType.STRING),
+    (names.DISK_FILL, DataType.DOUBLE),
 )
 SOURCE_METRICS: tuple[tuple[str, DataType], ...] = (
     (names.SOURCE_STATUS, DataType.STRING),

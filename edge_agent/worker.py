@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from edge_agent.buffer import disk
 from edge_agent.buffer.store import Buffer, Stored
 from edge_agent.config import AgentConfig
 from edge_agent.contract import names
@@ -30,6 +31,7 @@ from edge_agent.pipeline.tags import TagPlan
 from edge_agent.publisher.delivery import Delivery
 from edge_agent.publisher.link import Link, LinkEvent
 from edge_agent.publisher.node import EdgeNode
+from edge_agent.storage import StorageWatch
 
 INTAKE_VALUES_MAX = 400_000  # values handed in and not yet stored; beyond it sources wait
 BEAT_MIN_S = 1.0
@@ -90,8 +92,9 @@ class Worker(threading.Thread):
         self.intake = Intake()
         self.failed: BaseException | None = None
         self.disk_full = False
-        self.buffer_full = False
         self.buffer_bytes = 0
+        self.storage = StorageWatch(buffer, healths.values())
+        self._closed: list[int] = []  # devices that are not read because the buffer is full
         self.counts = {"records": 0, "values": 0, "commits": 0}
         delivery = config.delivery
         self.pipeline = Pipeline(plan, buffer.catalogue, buffer.memories(), values_max=delivery.record_values_max, problem=self._problem)
@@ -148,6 +151,8 @@ class Worker(threading.Thread):
             self.node.stop()
         finally:
             self.failed = sys.exc_info()[1]  # whatever ends the worker ends the process: the agent says so in words
+            if self.failed is not None and disk.is_damage(self.failed):
+                self.buffer.suspect()
             self.buffer.close()
 
     # --- one round -----------------------------------------------------------------------------------------------------------
@@ -247,7 +252,7 @@ class Worker(threading.Thread):
         try:
             stored = self.buffer.commit(records, memories, proven, self._answered_n, source_memories.items())
         except sqlite3.OperationalError as error:
-            if "full" not in str(error):
+            if not disk.is_full(error):
                 raise
             self.disk_full = True
             return []
@@ -281,9 +286,24 @@ class Worker(threading.Thread):
     def _bound(self, now_s: float) -> None:
         if now_s - self._full_checked_s > 1.0:
             self._full_checked_s = now_s
-            self.buffer_full = not self.buffer.make_room()
+            room = self.buffer.tend()
             self.buffer_bytes = self.buffer.size_bytes()
-            self.intake.closed = self.buffer_full
+            self.storage.look(facts_only=not room, stuck=self.disk_full)
+            if room is self.intake.closed:
+                self._open() if room else self._close()
+
+    def _close(self) -> None:
+        """Only facts are left and the bound is reached: reading stops, and nothing is known from here on."""
+        self.intake.closed = True
+        self._closed = [index for index, device in enumerate(self.pipeline.devices) if device.gap is None]
+        self.pipeline.lost(self._closed, GapCause.BUFFER_FULL, "the buffer was full")
+
+    def _open(self) -> None:
+        """There is room again: what is read from now on is known. A source that was lost meanwhile says itself when it is back."""
+        self.intake.closed = False
+        now_ms = self.clock.now_ms()
+        self.pipeline.resume([index for index in self._closed if self.healths[self.plan.devices[index].source].status == "connected"], now_ms)
+        self._closed = []
 
     # --- sending -------------------------------------------------------------------------------------------------------------
     def _note_answers(self, now_s: float) -> None:
@@ -367,7 +387,8 @@ class Worker(threading.Thread):
     def _health_values(self) -> list[tuple[Metric, Value]]:
         buffer, now_s = self.buffer, time.monotonic()
         size = buffer.size_bytes()
-        node: tuple[Value, ...] = (buffer.epoch, buffer.last_n, buffer.waiting, size, round(size / buffer.max_bytes, 4))
+        storage = (size, round(size / buffer.max_bytes, 4), self.storage.level.value, round(self.storage.now.disk_fill, 4))
+        node: tuple[Value, ...] = (buffer.epoch, buffer.last_n, buffer.waiting, *storage)
         out: list[tuple[Metric, Value]] = list(zip(self._node_metrics, node, strict=True))
         for name, health in self.healths.items():
             out += zip(self._source_metrics[name], source_values(health, self._rates.of(health, now_s)), strict=True)

@@ -45,7 +45,7 @@ def snapshot(agent: Agent) -> dict[str, Any]:
             "bytes": worker.buffer_bytes,
             "max_bytes": buffer.max_bytes,
             "disk_full": worker.disk_full,
-            "full": worker.buffer_full,
+            "full": worker.intake.closed,
         },
         "sources": [_source(agent, source) for source in agent.sources],
     }

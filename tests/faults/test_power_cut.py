@@ -33,9 +33,9 @@ from edge_agent.buffer.store import Buffer
 from edge_agent.contract.payload import DataType
 from edge_agent.pipeline.columns import Columns
 from edge_agent.pipeline.device import Memory
-commits, checkpoint_pages, epochs = int(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
-buffer = Buffer(Path(sys.argv[1]), 10**9)
-buffer._db.execute(f"pragma wal_autocheckpoint={checkpoint_pages}")  # so that a short run has checkpoints
+commits, epochs, reserve_bytes = int(sys.argv[2]), json.loads(sys.argv[4]), int(sys.argv[5])
+buffer = Buffer(Path(sys.argv[1]), 10**9, reserve_bytes)
+buffer.checkpoint_bytes = int(sys.argv[3])  # small, so that a short run has checkpoints
 serial, answered, shift = 0, 0, 0
 for k in range(commits):
     metric = buffer.catalogue.metric("A", f"m{k % 7}", DataType.DOUBLE)
@@ -102,19 +102,21 @@ def open_every(recording: power_cut.Recording, folder: Path, seed: int, per_flus
 
 
 @pytest.mark.parametrize(
-    ("commits", "checkpoint_pages", "epochs", "per_flush"),
+    ("commits", "checkpoint_bytes", "epochs", "reserve_bytes", "per_flush"),
     [
-        pytest.param(14, 25, [4, 11], 40, id="few"),
-        pytest.param(40, 25, [10, 11, 30], None, id="every-state", marks=pytest.mark.full),
-        pytest.param(60, 2000, [], None, id="every-state-no-checkpoint", marks=pytest.mark.full),
+        pytest.param(14, 100_000, [4, 11], 0, 40, id="few"),
+        pytest.param(6, 100_000, [3], 1_700_000, 10, id="few-with-reserve"),
+        pytest.param(40, 100_000, [10, 11, 30], 0, None, id="every-state", marks=pytest.mark.full),
+        pytest.param(60, 8_000_000, [], 0, None, id="every-state-no-checkpoint", marks=pytest.mark.full),
+        pytest.param(20, 100_000, [9], 1_700_000, 1000, id="most-states-with-reserve", marks=pytest.mark.full),
     ],
 )
 def test_no_power_cut_loses_or_damages_anything(
-    tmp_path: Path, commits: int, checkpoint_pages: int, epochs: list[int], per_flush: int | None
+    tmp_path: Path, commits: int, checkpoint_bytes: int, epochs: list[int], reserve_bytes: int, per_flush: int | None
 ) -> None:
     made = tmp_path / "made"
     made.mkdir()
-    recording = power_cut.record(WRITER, made, str(made / "edge.buffer"), str(commits), str(checkpoint_pages), json.dumps(epochs))
+    recording = power_cut.record(WRITER, made, str(made / "edge.buffer"), str(commits), str(checkpoint_bytes), json.dumps(epochs), str(reserve_bytes))
     folder = power_cut.scratch(tmp_path)
     try:
         images = open_every(recording, folder, seed=commits, per_flush=per_flush, check=check)
@@ -136,6 +138,7 @@ CONFIG = """group = "P"
 edge = "E"
 [buffer]
 path = "made/edge.buffer"
+reserve_mb = 0
 [sources.PLC]
 type = "opcua"
 security = "none"

@@ -174,7 +174,7 @@ def test_only_facts_left_stops_reading_and_says_so(tmp_path: Path, meter: Meter)
         with running(config) as agent:
             eventually(lambda: agent.worker.buffer.last_n > 0, 10)
             agent.worker.buffer.max_bytes = 1
-            eventually(lambda: agent.worker.buffer_full, 10)
+            eventually(lambda: agent.worker.intake.closed, 10)
             stopped_at = eventually(lambda: agent.worker.buffer.last_n, 5)
             time.sleep(6.0)
             assert agent.worker.buffer.last_n <= stopped_at + 2

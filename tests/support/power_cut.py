@@ -23,7 +23,7 @@ STRACE = shutil.which("strace")
 ROOT = Path(__file__).parents[2]
 SECTOR = 512
 ALL_SUBSETS_UP_TO = 8  # unflushed writes whose every combination is tried; of more a sample
-CALLS = "openat,close,pwrite64,write,ftruncate,fsync,fdatasync,unlink,rename"
+CALLS = "openat,close,pwrite64,write,ftruncate,fallocate,fsync,fdatasync,unlink,rename"
 STDOUT = 1
 _LINE = re.compile(r"^(\w+)\((.*)\)\s+= (-?\d+)")
 _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
@@ -135,6 +135,8 @@ def _calls(lines: Iterator[str], folder: str) -> Iterator[Call]:
             at[number] += result
         elif kind == "ftruncate":
             yield Call("cut", name, int(inside.split(",")[1]))
+        elif kind == "fallocate":
+            yield Call("write", name, int(inside.split(",")[2]) + int(inside.split(",")[3]))  # no bytes, but as long as that
         else:
             yield Call("flush", name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 
@@ -124,7 +125,10 @@ def test_at_the_bound_samples_go_first_oldest_first_and_facts_never(tmp_path: Pa
     records = list(buffer.read(0, 1000))
     assert [s.n for s in records] == list(range(1, 61))
     assert [value for s in records for alias, _, _, value in s.columns.rows() if alias == total.alias] == list(range(60))
-    thinned = [s.n for s in records if gap.alias in s.columns.ids]
+    thinned = [s.n for s in records if power.alias not in s.columns.ids]
+    gaps = [json.loads(str(row[3])) for s in records for row in s.columns.rows() if row[0] == gap.alias]
+    assert sum(int(said["detail"].split()[0]) for said in gaps) == buffer.thinned_values
+    assert gaps[0]["from_ms"] == 1 and gaps[-1]["to_ms"] == (thinned[-1] - 1) * 1000 + 400
     assert thinned == list(range(1, len(thinned) + 1)) and len(records[-1].columns) == 400
     assert buffer.thinned_values == len(thinned) * 399
     buffer.close()
@@ -142,18 +146,65 @@ def test_only_facts_left_means_stop_reading(tmp_path: Path) -> None:
     buffer.close()
 
 
-def test_a_full_disk_rolls_back_whole_and_goes_on_when_there_is_space(tmp_path: Path) -> None:
-    buffer = open_buffer(tmp_path)
-    buffer.commit([("A", columns(1.0))])
+def limit(buffer: Buffer, more_pages: int) -> None:
+    """A disk that has room for so many pages more."""
     pages = buffer._db.execute("pragma page_count").fetchone()[0]
-    buffer._db.execute(f"pragma max_page_count = {pages + 3}")
-    metric = buffer.catalogue.metric("A", "late", DataType.DOUBLE)
+    buffer._db.execute(f"pragma max_page_count = {pages + more_pages}")
+
+
+def test_a_full_disk_keeps_facts_and_leaves_samples_out_and_says_so_later(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path)
+    power = buffer.catalogue.metric("A", "power_w", DataType.DOUBLE)
+    total = buffer.catalogue.metric("A", names.GOOD_TOTAL, DataType.INT64)
+    buffer.commit([("A", columns(1.0, alias=power.alias))])
+    limit(buffer, 2)
+    assert buffer.commit([("A", columns(*np.arange(5000.0), alias=power.alias, t_ms=10_000))]) == [], "nothing but samples: nothing to store"
+    assert buffer.lean and buffer.thinned_values == 5001
+    (fact,) = buffer.commit([("A", Columns.of([(total.alias, 20_000, INT, 7), (power.alias, 20_000, DOUBLE, 1.0)]))])
+    assert fact.n == 2 and (total.alias, 20_000, INT, 7) in fact.columns.rows()
+    said = [json.loads(str(row[3])) for row in fact.columns.rows() if row[0] not in (total.alias, power.alias)]
+    assert [(gap["from_ms"], gap["to_ms"], gap["cause"], gap["detail"]) for gap in said] == [(10_000, 20_001, "buffer_full", "5001 samples")]
+    limit(buffer, 1_000_000)
+    assert buffer.tend() and not buffer.lean
+    assert [len(s.columns) for s in buffer.commit([("A", columns(2.0, alias=power.alias))])] == [1]
+    buffer.close()
+    again = open_buffer(tmp_path)
+    assert again.set_aside is None and [s.n for s in again.read(0, 10)] == [1, 2, 3]
+    again.close()
+
+
+def test_a_disk_without_even_a_reserve_rolls_back_whole_and_goes_on_when_there_is_space(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path)
+    metric = buffer.catalogue.metric("A", names.GOOD_TOTAL, DataType.INT64)
+    buffer.commit([("A", Columns.of([(metric.alias, 1, INT, 1)]))])
+    limit(buffer, 3)
+    late = buffer.catalogue.metric("A", names.STATE, DataType.STRING)
+    many = Columns.of([(late.alias, 1000 + k, STRING, "idle") for k in range(5000)])
     with pytest.raises(sqlite3.OperationalError, match="full"):
-        buffer.commit([("A", columns(*np.arange(5000.0), alias=metric.alias))])
+        buffer.commit([("A", many)])
     assert buffer.last_n == 1
-    buffer._db.execute("pragma max_page_count = 1000000")
-    assert [s.n for s in buffer.commit([("A", columns(2.0, alias=metric.alias))])] == [2]
-    assert buffer._db.execute("select count(*) from metric where name = 'late'").fetchone()[0] == 1
+    limit(buffer, 1_000_000)
+    assert [s.n for s in buffer.commit([("A", many)])] == [2]
+    assert buffer._db.execute("select count(*) from metric where name = 'state'").fetchone()[0] == 1
+    buffer.close()
+
+
+def test_the_reserve_is_used_for_facts_and_filled_again(tmp_path: Path) -> None:
+    buffer = Buffer(tmp_path / "edge.buffer", 40_000_000, 6_000_000)
+    rows = buffer._db.execute("select count(*) from reserve").fetchone()[0]
+    assert rows == 7 and buffer.reserve_missing_bytes == 0 and buffer.size_bytes() < 200_000
+    state = buffer.catalogue.metric("A", names.STATE, DataType.STRING)
+    limit(buffer, 0)
+    stored = 0
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        for k in range(10_000):
+            buffer.commit([("A", Columns.of([(state.alias, 1000 + k, STRING, "idle")] * 100))])
+            stored += 1
+    assert stored >= 7 * 60, "a record of this size takes a page; a row of the reserve has 64"
+    assert buffer.reserve_missing_bytes > 1_800_000
+    limit(buffer, 1_000_000)
+    assert buffer.tend() and not buffer.lean and buffer.reserve_missing_bytes == 0
+    assert [s.n for s in buffer.read(0, 10_000)] == list(range(1, stored + 1))
     buffer.close()
 
 
@@ -188,10 +239,10 @@ def test_a_file_set_back_begins_a_new_epoch_with_what_waits(tmp_path: Path) -> N
 def test_what_a_source_remembers_is_stored_with_its_values_or_not_at_all(tmp_path: Path) -> None:
     buffer = open_buffer(tmp_path)
     buffer.commit([("A", columns(1.0))], source_memories=[("PLC", b"seq 7"), ("M", b"")])
-    pages = buffer._db.execute("pragma page_count").fetchone()[0]
-    buffer._db.execute(f"pragma max_page_count = {pages + 1}")
+    limit(buffer, 1)
+    state = buffer.catalogue.metric("A", names.STATE, DataType.STRING)
     with pytest.raises(sqlite3.OperationalError, match="full"):
-        buffer.commit([("A", columns(*np.arange(5000.0)))], source_memories=[("PLC", b"seq 8")])
+        buffer.commit([("A", Columns.of([(state.alias, k, STRING, "idle") for k in range(5000)]))], source_memories=[("PLC", b"seq 8")])
     buffer.close()
     again = open_buffer(tmp_path)
     assert again.source_memories() == {"PLC": b"seq 7", "M": b""}
