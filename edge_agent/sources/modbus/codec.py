@@ -68,6 +68,26 @@ def decode(words: list[int], kind: RegisterType, order: WordOrder = "ABCD") -> V
     return value  # type: ignore[no-any-return]
 
 
+def _highest(kind: RegisterType) -> int:
+    bits = WORDS[kind] * 16
+    return (1 << bits) - 1 if kind.startswith("uint") else (1 << bits - 1) - 1
+
+
+_HIGHEST: Final[dict[RegisterType, int]] = {kind: _highest(kind) for kind in WORDS if "int" in kind}
+
+
+def is_highest(value: Value, kind: RegisterType) -> bool:
+    """Whether an integer register holds the highest number it can: what many meters say for "not available" and for "overflow"."""
+    return kind in _HIGHEST and value == _HIGHEST[kind]
+
+
+def rollover_bits(kind: RegisterType) -> int | None:
+    """After how many bits a running total in such a register starts over; None: not in a lifetime, or (floats) never."""
+    if kind.startswith("uint") and WORDS[kind] < 4:
+        return WORDS[kind] * 16
+    return WORDS[kind] * 16 - 1 if kind in ("int16", "int32") else None
+
+
 def encode(value: float, kind: RegisterType, order: WordOrder = "ABCD") -> list[int]:
     """The inverse of `decode` (not for power factors): what a simulator or a test puts into registers."""
     raw = struct.pack(_CODES[kind], value if kind.startswith("float") else int(value))

@@ -32,6 +32,9 @@ class ModbusMetric(PolledMetric):
     word_order: WordOrder | None = option(
         None, "order of the bytes of a value of several registers; ABCD is big endian", "多寄存器值的字节序,ABCD 为大端"
     )
+    not_available: Literal["max"] | None = option(
+        None, "max: the highest number of the register means that there is no value", "max:寄存器的最大值表示无数据"
+    )
 
 
 class ModbusDevice(DeviceConfig):
@@ -39,9 +42,22 @@ class ModbusDevice(DeviceConfig):
 
     unit: int = option(1, "Modbus unit id", "Modbus 从站号", ge=0, le=255)
     model: str | None = option(
-        None, "meter model: its registers come from sources/modbus/meters/<model>.toml", "电表型号,寄存器表来自 sources/modbus/meters/"
+        None,
+        "meter model: its registers come from sources/modbus/meters/<model>.toml; sunspec: the meter says them itself",
+        "电表型号,寄存器表来自 sources/modbus/meters/;sunspec:由电表自述",
     )
     word_order: WordOrder | None = option(None, "overrides the model's order of bytes", "覆盖型号的字节序")
+    ct_ratio: float = option(
+        1.0, "current transformer, for a meter that shows secondary values (200/5 A is 40)", "电流互感器变比(电表显示二次值时;200/5 A 写 40)", gt=0
+    )
+    pt_ratio: float = option(
+        1.0, "voltage transformer, for a meter that shows secondary values (10 kV/100 V is 100)", "电压互感器变比(10 kV/100 V 写 100)", gt=0
+    )
+    invert: bool = option(
+        False,
+        "the current transformers look the other way: powers change sign, import and export change places",
+        "互感器接反:功率变号,正反向电量互换",
+    )
     only: list[str] | None = option(None, "of the model's metrics only these", "只读型号中的这些量")
     metrics: Mapping[MetricName, ModbusMetric] = option({}, "name -> where it is read", "名称 → 读取位置")
 

@@ -16,6 +16,7 @@ BITS: Final = frozenset({"coil", "discrete"})
 BUSY: Final = 6
 NO_PATH: Final = 10
 NO_TARGET: Final = 11  # gateway: the device behind it does not answer
+SILENT: Final = frozenset({NO_PATH, NO_TARGET})
 EXCEPTION_FRAME: Final = 5  # unit, function, code, CRC
 _WORDS: Final = {
     1: "illegal function",

@@ -22,6 +22,7 @@ class Field:
     type: RegisterType
     word_order: WordOrder
     period_s: float
+    highest_is_none: bool = False
 
     @property
     def words(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -17,9 +17,9 @@ from edge_agent.contract.names import GapCause
 from edge_agent.errors import SourceLost, SourceMisconfigured
 from edge_agent.events import Batch, Lost, Resumed
 from edge_agent.health import SourceHealth
-from edge_agent.pipeline.columns import STRING, Columns, Value
+from edge_agent.pipeline.columns import DOUBLE, STRING, Columns, Value
 from edge_agent.pipeline.tags import DeviceSource, Tag
-from edge_agent.sources.modbus import codec, frames
+from edge_agent.sources.modbus import codec, frames, sunspec
 from edge_agent.sources.modbus.config import ModbusConfig, ModbusMetric
 from edge_agent.sources.modbus.link import Link, NoAnswer
 from edge_agent.sources.modbus.plan import Field, Request, plan
@@ -37,6 +37,7 @@ class _Poll:
 
     period_ms: int
     requests: list[Request]
+    told: dict[str, int] = field(default_factory=dict)  # SunSpec: metric key -> tag of the values whose place the device says
     due_ms: int = 0
 
 
@@ -50,6 +51,7 @@ class _Meter:
     last_ms: int = 0
     skip_until_s: float = 0.0
     was_lost: bool = False
+    block: sunspec.Block | None = None  # SunSpec: found at the first poll of a session
 
 
 def link_of(config: ModbusConfig) -> Link:
@@ -82,17 +84,22 @@ class ModbusSource:
     def _meter(self, device_id: str, index: int, device: DeviceSource, tags: Mapping[tuple[str, str], Tag]) -> _Meter:
         meter = _Meter(device_id, index, self.config.devices[device_id].unit)
         by_period: dict[int, list[Field]] = {}
+        told: dict[int, dict[str, int]] = {}
         for key, metric in cast("Mapping[str, ModbusMetric]", device.metrics).items():
             number = tags[device_id, key].number
             kind = metric.type or ("bool" if metric.table in ("coil", "discrete") else "float32")
             period_s = metric.period_s or self.config.period_s
-            wanted = Field(number, key, metric.table, metric.register_ or 0, kind, metric.word_order or "ABCD", period_s)
+            if metric.register_ is None:
+                by_period.setdefault(max(1, round(period_s * 1000)), [])
+                told.setdefault(max(1, round(period_s * 1000)), {})[key] = number
+                continue
+            wanted = Field(number, key, metric.table, metric.register_, kind, metric.word_order or "ABCD", period_s, metric.not_available == "max")
             by_period.setdefault(max(1, round(period_s * 1000)), []).append(wanted)
             self._kinds[number] = codec.KINDS[kind]
             self._words[number] = f"{device_id}.{key} ({metric.table} {metric.register_})"
         for period_ms, fields in by_period.items():
             requests = plan(fields, max_words=self.config.max_words, max_hole=self.config.max_hole, one_per_field=self.config.one_request_per_field)
-            meter.polls.append(_Poll(period_ms, requests))
+            meter.polls.append(_Poll(period_ms, requests, told.get(period_ms, {})))
         return meter
 
     # --- for people ----------------------------------------------------------------------------------------------------------
@@ -109,9 +116,18 @@ class ModbusSource:
                         continue
                     for f in request.fields:
                         out.append(ReadResult(meter.id, f.key, f"{f.table} {f.address}", _value(f, request, words), now_ms))
+                out += await self._read_told_once(meter, now_ms)
         finally:
             await self._connection.close()
         return out
+
+    async def _read_told_once(self, meter: _Meter, now_ms: int) -> list[ReadResult]:
+        keys = [key for poll in meter.polls for key in poll.told]
+        try:
+            found = await self._told(meter, keys) if keys else {}
+        except (frames.DeviceError, NoAnswer) as error:
+            return [ReadResult(meter.id, key, "sunspec", None, None, str(error)) for key in keys]
+        return [ReadResult(meter.id, key, "sunspec", found[key], now_ms) for key in keys if key in found]
 
     async def browse(self) -> AsyncIterator[Browsed]:
         if self._meters:
@@ -130,7 +146,7 @@ class ModbusSource:
         await self._connection.open()
         self.health.status, self.health.error, self.health.error_zh = "connected", "", ""
         for meter in self._meters:
-            meter.alive, meter.skip_until_s = False, 0.0
+            meter.alive, meter.skip_until_s, meter.block = False, 0.0, None
             for poll in meter.polls:
                 poll.due_ms = self._next_tick(poll.period_ms, self.clock.now_ms() - 1)
         try:
@@ -212,16 +228,47 @@ class ModbusSource:
             try:
                 words = await self._ask(meter, request)
             except frames.DeviceError as error:
-                if error.code == frames.NO_TARGET:
-                    raise NoAnswer(f"unit {meter.unit}: {error}", f"从站 {meter.unit}:{error}") from error
-                for f in request.fields:
-                    self.health.failed[self._words[f.tag]] = str(error)
+                self._refused(meter, error, [self._words[f.tag] for f in request.fields])
                 continue
             for f in request.fields:
-                self.health.failed.pop(self._words[f.tag], None)
                 value = _value(f, request, words)
+                if value is None and f.highest_is_none:  # it says so itself: nothing is missing that could have been known
+                    self.health.failed[self._words[f.tag]] = "the meter says that it has no such value"
+                    continue
+                self.health.failed.pop(self._words[f.tag], None)
                 rows.append((f.tag, tick_ms, self._kinds[f.tag] if value is not None else STRING, value))
+        for poll in due:
+            if poll.told:
+                try:
+                    found = await self._told(meter, poll.told)
+                except frames.DeviceError as error:
+                    self._refused(meter, error, [f"{meter.id} (sunspec)"])
+                    continue
+                self.health.failed.pop(f"{meter.id} (sunspec)", None)
+                rows += [(poll.told[key], tick_ms, DOUBLE, value) for key, value in found.items()]
         return rows
+
+    def _refused(self, meter: _Meter, error: frames.DeviceError, what: Iterable[str]) -> None:
+        """A register the device refuses is named. Raises NoAnswer where it is a gateway that says its device is silent."""
+        if error.code in frames.SILENT:
+            raise NoAnswer(f"unit {meter.unit}: {error}", f"从站 {meter.unit}:{error}") from error
+        self.health.failed.update(dict.fromkeys(what, str(error)))
+
+    async def _told(self, meter: _Meter, keys: Iterable[str]) -> dict[str, float]:
+        """SunSpec values of those of `keys` that the device has, in SI units. Raises DeviceError, and NoAnswer where it does not speak SunSpec."""
+        if meter.block is None:
+            meter.block = await sunspec.discover(lambda request: self._ask(meter, request))
+        if meter.block is None:
+            raise NoAnswer(
+                f"unit {meter.unit} is no SunSpec meter or inverter (no mark at {', '.join(map(str, sunspec.BASES))})",
+                f"从站 {meter.unit} 不是 SunSpec 电表或逆变器",
+                "Choose its `model`, or let `probe-meter` look.",
+                "请选择 `model`,或用 `probe-meter` 识别。",
+            )
+        words: list[int] = []
+        for request in meter.block.requests(self.config.max_words):
+            words += await self._ask(meter, request)
+        return sunspec.values(meter.block, words, keys)
 
     async def _ask(self, meter: _Meter, request: Request) -> list[int]:
         for attempt in range(self.config.busy_retries + 1):
@@ -238,4 +285,5 @@ class ModbusSource:
 
 def _value(wanted: Field, request: Request, words: list[int]) -> Value:
     start = wanted.address - request.address
-    return codec.decode(words[start : start + wanted.words], wanted.type, wanted.word_order)
+    value = codec.decode(words[start : start + wanted.words], wanted.type, wanted.word_order)
+    return None if wanted.highest_is_none and codec.is_highest(value, wanted.type) else value
