@@ -47,3 +47,14 @@ def allocate(path: Path, size: int) -> bool:
         finally:
             os.close(number)
     return False
+
+
+def flush_folder(path: Path) -> None:
+    """Makes the file's name durable; SQLite asks for that too, but does not look at the answer. Raises sqlite3.OperationalError."""
+    number = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fdatasync(number)
+    except OSError as error:
+        raise sqlite3.OperationalError(f"disk I/O error: {error}") from error
+    finally:
+        os.close(number)

@@ -120,7 +120,9 @@ class Buffer:
         db = sqlite3.connect(self.path, timeout=1.0, isolation_level=None, check_same_thread=False)
         try:
             db.execute("pragma locking_mode=exclusive")  # one agent a file; also spares the shared-memory index
-            db.execute("pragma journal_mode=wal")
+            mode = db.execute("pragma journal_mode=wal").fetchone()[0]
+            if mode != "wal":  # it says so, it does not raise
+                raise sqlite3.OperationalError(f"the disk does not let it write ahead (journal mode {mode})")
             db.execute("pragma synchronous=full")
             db.execute("pragma wal_autocheckpoint=0")
             db.execute("begin immediate")
@@ -131,6 +133,7 @@ class Buffer:
                 if problem != "ok":
                     raise sqlite3.DatabaseError(problem)
             self._load(db)
+            disk.flush_folder(self.path)
             suspect.unlink(missing_ok=True)
         except BaseException:
             db.close()
