@@ -19,6 +19,7 @@ from edge_agent.sources.bus.config import LineConfig
 T = TypeVar("T")
 CHUNK = 4096
 BUFFER_MAX = 65536  # an answer that is longer is none
+BABBLE = 5
 QUIET_S, QUIET_TRIES = 0.02, 50  # before a question nothing may be under way, but a line that never rests is asked all the same
 _PARITY = {"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD}
 
@@ -92,10 +93,7 @@ class Line:
         self._config = config
         self._port: _Port | None = None
         self._reader: asyncio.StreamReader | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self._port is not None
+        self._unanswered = False
 
     async def open(self) -> None:
         """Raises LineBroken."""
@@ -157,25 +155,31 @@ class Line:
             raise await self._broken(str(error)) from error
 
     async def hush(self) -> None:
-        """Throws away what is still coming in, until the line rests."""
+        """Throws away what has come in; after a question without answer also what is still coming, until the line rests."""
         await self.open()
         for _ in range(QUIET_TRIES):
             try:
-                async with asyncio.timeout(QUIET_S):
+                async with asyncio.timeout(QUIET_S if self._unanswered else 0.0):
                     await self.receive()
             except TimeoutError:
                 return
 
     async def ask(self, request: bytes, find: Callable[[bytearray], T | None], timeout_s: float) -> T:
-        """Sends and waits until `find` (which eats from the buffer what it has looked at) has the answer. Raises TimeoutError, LineBroken."""
+        """Sends and waits until `find` (which eats from the buffer what it has looked at) has the answer. Raises TimeoutError, LineBroken.
+
+        `timeout_s` bounds silence, as a long answer at 300 baud takes its time; a line that babbles is given up after BABBLE times that.
+        """
         await self.hush()
         await self.send(request)
+        self._unanswered = True
         buffer = bytearray()
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(timeout_s * BABBLE):
             while True:
-                buffer += await self.receive()
+                async with asyncio.timeout(timeout_s):
+                    buffer += await self.receive()
                 found = find(buffer)
                 if found is not None:
+                    self._unanswered = False
                     return found
                 if len(buffer) > BUFFER_MAX:
                     buffer.clear()

@@ -19,7 +19,7 @@ TEXT = """[sources.SRC]
 type = "dlt645"
 {line}
 period_s = 0.2
-timeout_s = 0.3
+timeout_s = {timeout_s}
 retries = {retries}
 [sources.SRC.devices.D-1]
 address = "{address}"
@@ -33,9 +33,9 @@ def values(slave: Dlt645Slave, address: str = A, energy: float = 12345.67, power
     slave.put(address, "02030000", power)
 
 
-def text(slave: Dlt645Slave, more: str = "", address: str = A, retries: int = 0) -> str:
+def text(slave: Dlt645Slave, more: str = "", address: str = A, retries: int = 0, timeout_s: float = 3.0) -> str:
     line = f'serial = "{slave.device}"\nbaud_rate = 9600' if slave.device else f'host = "127.0.0.1"\nport = {slave.port}'
-    return TEXT.format(line=line, more=more, address=address, retries=retries)
+    return TEXT.format(line=line, more=more, address=address, retries=retries, timeout_s=timeout_s)
 
 
 @pytest.fixture(params=["tcp", "pty"])
@@ -88,13 +88,13 @@ def test_another_meters_and_an_older_answer_are_not_taken(tmp_path: Path, tcp: D
 def test_a_broken_answer_is_asked_for_again(tmp_path: Path, tcp: Dlt645Slave, capsys: pytest.CaptureFixture[str]) -> None:
     broken = [True]
     tcp.garble = lambda answer: answer[:-3] + b"\x00" + answer[-2:] if broken and broken.pop() else answer
-    assert read_once(tmp_path, text(tcp, retries=1), capsys)[1][0][3] == "12345.67"
+    assert read_once(tmp_path, text(tcp, retries=1, timeout_s=1.0), capsys)[1][0][3] == "12345.67"
 
 
 @pytest.mark.parametrize(("lang", "words"), [("en", "Check its address"), ("zh", "检查表地址")])
 def test_a_silent_meter_and_a_silent_value(tmp_path: Path, tcp: Dlt645Slave, capsys: pytest.CaptureFixture[str], lang: str, words: str) -> None:
     tcp.mute = {"00010000"}
-    code, rows = read_once(tmp_path, text(tcp), capsys)
+    code, rows = read_once(tmp_path, text(tcp, timeout_s=0.5), capsys)
     assert (code, rows[1][3]) == (1, "-1.25") and "no answer to this identifier" in rows[0][3]
     tcp.silent = {A}
     assert main(["--lang", lang, "read-once", "--config", str(tmp_path / "edge.toml")]) == 1
