@@ -6,7 +6,8 @@ from edge_agent.sources.dlt645.kind import KIND as DLT645
 from edge_agent.sources.kind import Kind
 from edge_agent.sources.mbus.kind import KIND as MBUS
 from edge_agent.sources.modbus.kind import KIND as MODBUS
+from edge_agent.sources.mtconnect.kind import KIND as MTCONNECT
 from edge_agent.sources.opcua.kind import KIND as OPCUA
 
-KINDS: tuple[Kind, ...] = (OPCUA, MODBUS, MBUS, DLT645)
+KINDS: tuple[Kind, ...] = (OPCUA, MODBUS, MBUS, DLT645, MTCONNECT)
 BY_TYPE: dict[str, Kind] = {kind.type: kind for kind in KINDS}

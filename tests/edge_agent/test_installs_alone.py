@@ -26,8 +26,9 @@ def test_the_contract_loads_nothing_heavy(module: str) -> None:
 
 def test_the_agent_loads_nothing_of_the_server() -> None:
     code = "import edge_agent.app, edge_agent.commands, edge_agent.backfill, edge_agent.sources.opcua.source, edge_agent.sources.modbus.source"
+    code += ", edge_agent.sources.mtconnect.source"
     assert loaded(code) & SERVER == set()
 
 
 def test_a_config_can_be_checked_without_any_driver() -> None:
-    assert loaded("import edge_agent.config_text") & {"asyncua", "serial"} == set()
+    assert loaded("import edge_agent.config_text") & {"asyncua", "serial", "httpx"} == set()

@@ -127,8 +127,9 @@ def test_a_session_that_is_stopped_ends_within_two_seconds(rig: Rig, tmp_path: P
         eventually(lambda: proxy.accepted > accepted, SOON_S)
         assert watch.cancel() < STOP_S, "while it waits for an answer"
         proxy.pass_on()
+        rig.put(101, 21.0)  # a source that goes on where it stopped does not tell again what it has told
         watch.begin()
-        comes(watch, rig, 100, 20.0)
+        comes(watch, rig, 101, 21.0)
         proxy.half_open("both")
         assert watch.cancel() < STOP_S, "while the link is dead: no good-bye is waited for"
 
@@ -149,8 +150,9 @@ def reconnects(rig: Rig, folder: Path, proxy: FaultProxy, rounds: int) -> None:
         before: Counter[str] = Counter()
         memory_kb = 0
         for number in range(rounds):
+            rig.put(100 + number, 20.0 + number)
             watch.begin()
-            comes(watch, rig, 100, 20.0)
+            comes(watch, rig, 100 + number, 20.0 + number)
             if number % 3 == 2:
                 watch.cancel()
             else:

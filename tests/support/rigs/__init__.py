@@ -15,6 +15,9 @@ RIGS: dict[str, tuple[str, dict[str, object]]] = {
     "opcua secure": ("opcua", {"secure": True}),
     "modbus": ("modbus", {}),
     "modbus int64 CDAB one connection": ("modbus", {"special": True}),
+    "mtconnect agent": ("mtconnect", {"way": "stream"}),
+    "mtconnect agent polled": ("mtconnect", {"way": "poll"}),
+    "mtconnect adapter": ("mtconnect", {"way": "shdr"}),
 }
 SOURCE, DEVICE = "SRC", "D-1"
 
