@@ -34,11 +34,12 @@ from mes_server.identity.hashing import Hasher
 from mes_server.identity.limits import Limits
 from mes_server.identity.service import Identity, SetupTimes
 from mes_server.identity.sessions import IdleTimes, Sessions
+from mes_server.ingest import routes as ingest_routes
 from mes_server.ingest.booking import SliceBooking
 from mes_server.ingest.broker_settings import BrokerLink
 from mes_server.ingest.embedded_broker import EmbeddedBroker
 from mes_server.ingest.figures import IngestFigures
-from mes_server.ingest.service import IngestBounds, IngestService, edges_health, history_progress, last_values
+from mes_server.ingest.service import IngestBounds, IngestService, edges_health, history_progress, last_values, quarantine_figures
 from mes_server.kit import routes as kit_routes
 from mes_server.kit import sealing, spa
 from mes_server.kit.acts import Acts
@@ -90,6 +91,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     reports_routes.router,
     erp_routes.router,
     telemetry_routes.router,
+    ingest_routes.router,
 )
 
 
@@ -130,6 +132,7 @@ def _probes(settings: Settings, state: Any) -> Probes:
         outboxes=lambda: [asdict(one) for one in state.outboxes.all()],
         acts_coming=state.outboxes.coming,
         broker=broker,
+        quarantine=quarantine_figures,
         extremes=extremes,
         telemetry=state.telemetry.kind,
         database="postgresql" if settings.database_url.startswith("postgresql") else "sqlite",

@@ -112,6 +112,14 @@ def _frame(data: bytes) -> _Frame | None:
     return _Frame(at, end, sent, seq, mark)
 
 
+def mark_of(data: bytes) -> str:
+    """The delivery mark at the end of a payload of which nothing else can be read; "" when there is none."""
+    quote = data.rfind(b'"', max(0, len(data) - 48))
+    if 0 <= quote < len(data) - 1 and data[quote + 1] == len(data) - quote - 2:
+        return data[quote + 2 :].decode("ascii", "replace")
+    return ""
+
+
 # --- the fast way ----------------------------------------------------------------------------------------------------------------
 def _decode_fast(fast: list[int], payloads: Sequence[bytes], frames: list[_Frame | None]) -> tuple[list[int], Columns, list[int]]:
     """(messages taken, their columns, messages refused)."""

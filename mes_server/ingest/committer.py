@@ -332,7 +332,7 @@ class Committer:
 
 
 def _aside_row(one: PutAside, now_ms: int) -> dict[str, object]:
-    payload = one.payload[: repository.QUARANTINE_PAYLOAD_MAX]
+    payload = one.payload[: repository.QUARANTINE_RECORD_MAX if one.mark else repository.QUARANTINE_PAYLOAD_MAX]
     return {"at_ms": now_ms, "topic": one.topic, "reason": one.reason, "mark": one.mark, "payload": payload}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mes_server.kit.errors import MesError
+from mes_server.kit.errors import Conflict, MesError, NotFound
 
 
 class BrokerBinaryMissing(MesError):
@@ -41,3 +41,19 @@ class MarkMoved(MesError):
     zh = "边缘网关 {edge}（缓冲区 {epoch}）的接收标记为 {found}，应为 {expected}：另一个服务器正在接收相同数据。"
     next_en = "Run ingest in one server only (serve --role ingest). Nothing was booked twice."
     next_zh = "请只在一个服务器上运行数据接收（serve --role ingest）。没有重复记录任何数据。"
+
+
+class NoSuchPutAside(NotFound):
+    code = "ingest_no_such_record"
+    en = "There is no record {key} in quarantine."
+    zh = "隔离区中没有记录 {key}。"
+    next_en = "Reload the list; it may have been taken in already."
+    next_zh = "请刷新列表，可能已被重新接收。"
+
+
+class CannotRetry(Conflict):
+    code = "ingest_cannot_retry"
+    en = "Record {key} cannot be taken in again: {why}."
+    zh = "记录 {key} 无法重新接收：{why}。"
+    next_en = "Its pieces were carried by the next running total; only its states are missing. Mend the cause and try again."
+    next_zh = "其产量已由后续累计值计入，只缺少状态。请排除原因后重试。"

@@ -28,7 +28,12 @@ from mes_server.ingest.live_table import LiveTable
 from mes_server.ingest.nodes import UNKNOWN, Host, Node, TooMany
 
 TOPICS_CACHED_MAX = 20_000
+POISON_MAX = 10_000
 PUT_ASIDE_WAITING_MAX = 100  # quarantine rows of one commit; beyond it only the counter moves
+
+
+class Unreadable(ValueError):
+    """A payload that was put aside cannot be read now either; the words say why."""
 
 
 @dataclass(slots=True, eq=False)
@@ -98,6 +103,7 @@ class Intake:
         self._stored = stored
         self._topics: dict[str, Topic | None] = {}
         self.samples_paused = False
+        self._poison: set[tuple[str, str, int]] = set()  # (edge, epoch, n) of records that came once and could not be read
 
     # --- one group of messages --------------------------------------------------------------------------------------------------
     def take(self, messages: list[Message], now_s: float, now_ms: int) -> None:
@@ -144,6 +150,58 @@ class Intake:
         self.figures["quarantined"] += 1
         if len(self.due.put_aside) < PUT_ASIDE_WAITING_MAX:
             self.due.put_aside.append(PutAside(message.topic[:300], reason[:400], mark[:40], message.payload))
+
+    def _unreadable(self, message: Message, where: Topic, node: Node, why: str) -> None:
+        """Into the quarantine. One with a delivery mark would be sent again for ever and stop the records behind it: when it comes for the second
+        time its number is passed by (its counts are carried by the next running total)."""
+        text = codec.mark_of(message.payload)
+        try:
+            mark = Mark.parse(text)
+        except BadMark:
+            self.put_aside(message, why)
+            return
+        if not node.online:
+            return  # it comes again after the birth
+        stream = self.stream(node.edge, mark.epoch)
+        self.due.answers[id(stream)] = stream
+        key = (node.edge, mark.epoch, mark.n)
+        if key not in self._poison:
+            if len(self._poison) >= POISON_MAX:
+                self._poison.clear()
+            self._poison.add(key)
+            self.put_aside(message, why, text)
+            return
+        record: Record = Record(stream, mark.n, where.device or "", message, [])
+        self.due.facts.extend(one for _, one in stream.facts.offer(mark.n, record, len(message.payload)))
+        if not self.samples_paused:
+            for _, one in stream.samples.offer(mark.n, record, len(message.payload)):
+                if one.series is not None and one.ts is not None and one.value is not None:
+                    self.due.add_samples(one.series, one.ts, one.value)
+
+    def broken(self, message: Message, why: str) -> None:
+        """A message that `take` failed over."""
+        where = self._where(message.topic)
+        if where is None or where.kind != "DDATA":
+            self.put_aside(message, why)
+        else:
+            self._unreadable(message, where, self.host.node(where), why)
+
+    def events_of(self, where: Topic, mark: Mark, payload: bytes) -> list[Event]:
+        """Facts of one payload that was put aside, by what its edge's living session says of it. Raises Unreadable."""
+        node = self.host.nodes.get((where.group, where.edge))
+        if node is None or node.epoch != mark.epoch:
+            raise Unreadable(f"edge {where.edge} has not been born with the buffer {mark.epoch} since the server started")
+        columns = codec.decode_group([payload])
+        if columns.errors:
+            raise Unreadable(columns.errors[0])
+        size = len(node.lut)
+        handles = np.array([node.lut[alias] if 0 <= alias < size else UNKNOWN for alias in columns.alias.tolist()], np.int32)
+        if (handles < 0).any():
+            raise Unreadable("it holds values that its edge does not name")
+        value, numeric = codec.numbers(columns, self.table.signed[handles])
+        texts = np.isin(np.arange(len(handles)), list(columns.texts))
+        good = ~columns.bad & (columns.kind != codec.NULL) & (columns.ts > 0) & (numeric | texts)
+        return self._events(columns, handles, value, good, np.zeros(len(handles), np.int64), 1)[0]
 
     def _where(self, text: str) -> Topic | None:
         if text not in self._topics:
@@ -256,7 +314,7 @@ class Intake:
         usable = np.ones(count, bool)
         for index, why in columns.errors.items():
             usable[index] = False
-            self.put_aside(run[index][0], why)
+            self._unreadable(*run[index], why)
         for index, ((_, where, node), seq) in enumerate(zip(run, columns.seq, strict=True)):
             node.sees(seq, now_s)
             device = node.devices.get(where.device or "")

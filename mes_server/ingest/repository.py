@@ -14,6 +14,7 @@ from mes_server.ingest.models import IngestDevice, IngestHolder, IngestMark, Ing
 
 QUARANTINE_ROWS_MAX = 2_000
 QUARANTINE_PAYLOAD_MAX = 65_536
+QUARANTINE_RECORD_MAX = 1_000_000  # of one with a delivery mark: it may be taken in again
 PARKED_ROWS_MAX = 200_000
 
 _MARK = cast(sa.Table, IngestMark.__table__)
@@ -112,3 +113,27 @@ def put_aside(session: Session, rows: Sequence[dict[str, object]]) -> None:
     session.execute(_PUT_ASIDE, list(rows))
     newest = session.execute(sa.select(sa.func.max(_QUARANTINE.c.id))).scalar_one()
     session.execute(sa.delete(_QUARANTINE).where(_QUARANTINE.c.id <= newest - QUARANTINE_ROWS_MAX))
+
+
+def put_aside_rows(session: Session, *, after: int | None, limit: int) -> Sequence[Any]:
+    """Newest first: id, at_ms, topic, reason, mark, bytes."""
+    size = sa.func.length(_QUARANTINE.c.payload).label("bytes")
+    query = sa.select(_QUARANTINE.c.id, _QUARANTINE.c.at_ms, _QUARANTINE.c.topic, _QUARANTINE.c.reason, _QUARANTINE.c.mark, size)
+    if after is not None:
+        query = query.where(_QUARANTINE.c.id < after)
+    return session.execute(query.order_by(_QUARANTINE.c.id.desc()).limit(limit)).all()
+
+
+def put_aside_row(session: Session, record: int) -> Any | None:
+    return session.execute(sa.select(_QUARANTINE).where(_QUARANTINE.c.id == record)).one_or_none()
+
+
+def forget_put_aside(session: Session, record: int) -> None:
+    session.execute(sa.delete(_QUARANTINE).where(_QUARANTINE.c.id == record))
+
+
+def put_aside_figures(session: Session) -> tuple[int, int | None, str]:
+    """(rows, when the newest came, its reason)."""
+    count = session.execute(sa.select(sa.func.count()).select_from(_QUARANTINE)).scalar_one()
+    newest = session.execute(sa.select(_QUARANTINE.c.at_ms, _QUARANTINE.c.reason).order_by(_QUARANTINE.c.id.desc()).limit(1)).one_or_none()
+    return count, newest.at_ms if newest else None, newest.reason if newest else ""

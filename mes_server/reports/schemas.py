@@ -285,6 +285,14 @@ class JournalHealth(BaseModel):
     bad_seq: int | None
 
 
+class QuarantineHealth(BaseModel):
+    """Payloads of edges that could not be read or booked; the list is GET /ingest/quarantine."""
+
+    records: int
+    newest: str | None
+    reason: str
+
+
 class ServerHealth(BaseModel):
     version: str
     uptime_s: float
@@ -293,6 +301,7 @@ class ServerHealth(BaseModel):
     broker: BrokerHealth
     acts_waiting: int
     journal: JournalHealth
+    quarantine: QuarantineHealth
 
 
 class TabletHealth(BaseModel):

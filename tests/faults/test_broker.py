@@ -35,7 +35,7 @@ class Way:
 
     def makes(self, pieces: int) -> None:
         wanted = self.machine.made + pieces
-        eventually(lambda: self.machine.made >= wanted, 60)
+        eventually(lambda: self.machine.made >= wanted, 60 + 0.2 * pieces)
 
     def arrives(self, seconds: float = 60.0) -> None:
         made = self.machine.made

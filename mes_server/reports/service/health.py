@@ -13,7 +13,7 @@ from mes_server.kit.http import Kit
 from mes_server.kit.journal import JournalRecord, JournalSeal
 from mes_server.machine_states import service as states
 from mes_server.plant import service as plant
-from mes_server.reports.schemas import BrokerHealth, JournalHealth, Progress, ServerHealth, SystemHealth, TabletHealth
+from mes_server.reports.schemas import BrokerHealth, JournalHealth, Progress, QuarantineHealth, ServerHealth, SystemHealth, TabletHealth
 from mes_server.reports.service.probes import Probes
 
 
@@ -30,6 +30,7 @@ def system_health(session: Session, kit: Kit, probes: Probes) -> SystemHealth:
         broker=BrokerHealth(connected=bool(broker.get("connected")), since=broker.get("since")),
         acts_waiting=kit.acts.waiting,
         journal=JournalHealth(records=records, sealed=sealed, bad_seq=None),
+        quarantine=QuarantineHealth(**probes.quarantine(session)),
     )
     tablets = [TabletHealth(**one) for one in probes.outboxes()]
     return SystemHealth(server=server, tablets=tablets, edges=[_edge(session, kit, row) for row in probes.edges(session)], erp=probes.erp(session))

@@ -39,6 +39,10 @@ def _no_broker() -> dict[str, Any]:
     return {"connected": False, "since": None}
 
 
+def _no_quarantine(session: Session) -> dict[str, Any]:
+    return {"records": 0, "newest": None, "reason": ""}
+
+
 def _no_samples(device: str, metric: str, from_ms: int, to_ms: int, bucket_ms: int) -> dict[int, Watts]:
     return {}
 
@@ -50,6 +54,7 @@ class Probes:
     edges(session): rows of GET /health/system; progress(session): {expected, stored, done}; last_values(codes): code → {power_w, at_ms, stale, …};
     outboxes(): {device, waiting, heard_s} of tablets with acts on them; acts_coming(): how many of those are on their way in;
     erp(session): GET /erp/status or None; broker(): {connected, since};
+    quarantine(session): {records, newest, reason} of payloads put aside;
     extremes(device, metric, from_ms, to_ms, bucket_ms): bucket start → (min, max).
     """
 
@@ -60,6 +65,7 @@ class Probes:
     last_values: Callable[[Iterable[str]], dict[str, dict[str, Any]]] = _no_values
     erp: Callable[[Session], dict[str, Any] | None] = _no_erp
     broker: Callable[[], dict[str, Any]] = _no_broker
+    quarantine: Callable[[Session], dict[str, Any]] = _no_quarantine
     extremes: Callable[[str, str, int, int, int], dict[int, Watts]] = _no_samples
     telemetry: str = "none"
     database: str = "sqlite"

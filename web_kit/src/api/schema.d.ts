@@ -568,6 +568,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/ingest/quarantine": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Quarantine
+         * @description Payloads put aside, newest first, each with its reason.
+         */
+        get: operations["ingest_quarantine"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ingest/quarantine/{record}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Retry
+         * @description Takes a record in again after its cause was mended: its states and gaps are booked; its pieces were carried by the next running total.
+         */
+        post: operations["ingest_quarantine_retry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/items": {
         parameters: {
             query?: never;
@@ -3580,6 +3620,13 @@ export interface components {
             /** Next */
             next?: string | null;
         };
+        /** Page[PutAsideView] */
+        Page_PutAsideView_: {
+            /** Items */
+            items: components["schemas"]["PutAsideView"][];
+            /** Next */
+            next?: string | null;
+        };
         /** Page[RefusedView] */
         Page_RefusedView_: {
             /** Items */
@@ -3985,6 +4032,24 @@ export interface components {
             stored: number;
         };
         /**
+         * PutAsideView
+         * @description One payload in quarantine. `mark` is its delivery mark (epoch:n), "" where it has none; `bytes` its length as kept.
+         */
+        PutAsideView: {
+            /** At */
+            at: string;
+            /** Bytes */
+            bytes: number;
+            /** Id */
+            id: number;
+            /** Mark */
+            mark: string;
+            /** Reason */
+            reason: string;
+            /** Topic */
+            topic: string;
+        };
+        /**
          * PutItem
          * @description Adds or changes an item. A `bom` or `routing` left out keeps the current one.
          */
@@ -4019,6 +4084,18 @@ export interface components {
             occurred_at: string;
             /** Revision */
             revision?: string | null;
+        };
+        /**
+         * QuarantineHealth
+         * @description Payloads of edges that could not be read or booked; the list is GET /ingest/quarantine.
+         */
+        QuarantineHealth: {
+            /** Newest */
+            newest: string | null;
+            /** Reason */
+            reason: string;
+            /** Records */
+            records: number;
         };
         /**
          * Reason
@@ -4087,6 +4164,18 @@ export interface components {
             /** Type */
             type: string;
         };
+        /**
+         * RetryAnswer
+         * @description What was booked from it.
+         */
+        RetryAnswer: {
+            /** Gaps */
+            gaps: number;
+            /** Id */
+            id: number;
+            /** States */
+            states: number;
+        };
         /** RetryMessage */
         RetryMessage: {
             /**
@@ -4104,6 +4193,27 @@ export interface components {
              * Format: date-time
              */
             occurred_at: string;
+        };
+        /**
+         * RetryPutAside
+         * @description Take a payload in again, after its cause was mended.
+         */
+        RetryPutAside: {
+            /**
+             * Event Id
+             * Format: uuid
+             */
+            event_id: string;
+            /**
+             * Occurred At
+             * Format: date-time
+             */
+            occurred_at: string;
+            /**
+             * Record
+             * @default 0
+             */
+            record: number;
         };
         /** RevisionView */
         RevisionView: {
@@ -4225,6 +4335,7 @@ export interface components {
             /** Db */
             db: string;
             journal: components["schemas"]["JournalHealth"];
+            quarantine: components["schemas"]["QuarantineHealth"];
             /** Telemetry */
             telemetry: string;
             /** Uptime S */
@@ -6006,6 +6117,75 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_HoldView_"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    ingest_quarantine: {
+        parameters: {
+            query?: {
+                /** @description Rows a page */
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PutAsideView_"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    ingest_quarantine_retry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                record: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetryPutAside"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetryAnswer"];
                 };
             };
             /** @description Validation Error */

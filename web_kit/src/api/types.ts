@@ -458,6 +458,7 @@ export interface SystemHealth {
     broker: { connected: boolean; since: string | null }
     acts_waiting: number
     journal: { records: number; sealed: number; bad_seq: number | null }
+    quarantine?: { records: number; newest: string | null; reason: string }
   }
   edges: {
     edge: string

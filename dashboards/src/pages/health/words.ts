@@ -16,6 +16,8 @@ export const t = words({
   journal: ['日志', 'Journal'],
   records: ['{n} 条记录，已封存 {sealed}', '{n} records, {sealed} sealed'],
   badSeq: ['第 {n} 条被改动！', 'record {n} was altered!'],
+  quarantine: ['隔离的数据', 'Put aside'],
+  putAside: ['{n} 条无法读取或入账，最近原因：{reason}', '{n} records could not be read or booked; the newest because: {reason}'],
   verify: ['校验日志', 'Verify the journal'],
   verifying: ['校验中…', 'Verifying…'],
   intact: ['✓ 完整：{n} 条', '✓ intact: {n} records'],
