@@ -25,13 +25,14 @@ from edge_agent.events import Lost, Reconfigured
 from edge_agent.health import SourceHealth
 from edge_agent.pipeline.tags import DeviceSource, TagPlan, evolve
 from edge_agent.sources.registry import resolve_devices
-from edge_agent.sources.source import Sink, Source
+from edge_agent.sources.source import Knocking, Sink, Source
 from edge_agent.worker import Worker
 
 MakeSource = Callable[[str, AgentConfig, TagPlan, Mapping[str, DeviceSource], SourceHealth], Source]
 FIRST_PAUSE_S = 0.1
 QUICK_TRIES = 5  # a PLC that restarts is back soon: the first tries come quickly
 WATCH_S = 0.2
+KNOCK_S = 0.1
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -170,7 +171,17 @@ class Agent:
                     failures = 0
                 failures += 1
                 self._failed(source, sink, error, failures)
-            await asyncio.sleep(self._pause_s(failures, source))
+            if await self._waited_for(source, self._pause_s(failures, source)):
+                failures = 1  # it is back: quick tries again
+
+    async def _waited_for(self, source: Source, pause_s: float) -> bool:
+        """Pauses; True, and at once, when the counterpart that was away is back."""
+        end_s = time.monotonic() + pause_s
+        while (left_s := end_s - time.monotonic()) > 0:
+            await asyncio.sleep(min(left_s, KNOCK_S))
+            if isinstance(source, Knocking) and await source.knock():
+                return True
+        return False
 
     def _failed(self, source: Source, sink: Sink, error: Exception, failures: int) -> None:
         known = (

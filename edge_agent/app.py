@@ -9,10 +9,11 @@ from edge_agent.agent import Agent
 from edge_agent.buffer.store import Buffer
 from edge_agent.config import AgentConfig
 from edge_agent.contract.clock import Clock
+from edge_agent.events import RECEIVED, Remembered
 from edge_agent.health import SourceHealth
 from edge_agent.pipeline.tags import TagPlan, compile_tags
 from edge_agent.sources.registry import make_source, resolve_devices
-from edge_agent.sources.source import Source
+from edge_agent.sources.source import Remembering, Source
 from edge_agent.worker import Worker
 
 
@@ -22,6 +23,13 @@ def build_sources(config: AgentConfig, clock: Clock) -> tuple[TagPlan, list[Sour
     plan = compile_tags(devices)
     healths = {name: SourceHealth(name, tuple(source.devices)) for name, source in config.sources.items()}
     return plan, [make_source(name, config, plan, devices, clock, healths[name]) for name in config.sources], healths
+
+
+def _recall(sources: list[Source], buffer: Buffer) -> None:
+    memories = buffer.source_memories()
+    for source in sources:
+        if isinstance(source, Remembering) and source.name in memories:
+            source.recall(Remembered(memories[source.name], memories.get(source.name + RECEIVED, b"")))
 
 
 def build_agent(config: AgentConfig, clock: Clock, log: Callable[[str], None] | None = None, *, take_over: bool = False) -> Agent:
@@ -34,6 +42,8 @@ def build_agent(config: AgentConfig, clock: Clock, log: Callable[[str], None] | 
     worker = Worker(config, plan, buffer, clock, healths, identity.instance(machine))
     worker.node.take_over = take_over
     agent = Agent(config, clock, sources, worker, log)
+    if not moved:  # on another machine the old one may still go on from there
+        _recall(sources, buffer)
     if moved:
         for health in healths.values():
             health.note(

@@ -21,6 +21,7 @@ class Batch:
     `overflow`: rows before which the source dropped values.
     `memory`: what the source wants to find again after a restart (`Buffer.source_memories`); it is stored in the transaction that makes the last
     value of this batch durable, so that the two always agree.
+    `repeated`: values that may have been handed in before; those at or before the proven moment were, and are left out.
     """
 
     devices: Sequence[int]
@@ -32,6 +33,7 @@ class Batch:
     overflow: Sequence[int] = ()
     stored: Callable[[], object] | None = None
     memory: bytes | None = None
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +64,28 @@ class Reconfigured:
     done: Callable[[], object]
 
 
-SourceEvent = Batch | Lost | Resumed
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """Nothing of these devices was missed after all: what follows goes on from the proven moment, and no gap is recorded.
+
+    `detail`: the time since then was read afterwards (a server's history); it is marked with these words.
+    """
+
+    devices: Sequence[int]
+    at_ms: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a source finds again after a restart: its memory of the newest durable batch, and of the newest batch that had been handed in then.
+
+    Of the batches after the first and up to the second, every value at or before the devices' proven moment is stored.
+    """
+
+    durable: bytes
+    received: bytes
+
+
+RECEIVED = "/received"  # behind a source's name: where its second memory lies
+SourceEvent = Batch | Lost | Resumed | Continued

@@ -23,7 +23,7 @@ from edge_agent.contract.clock import Clock
 from edge_agent.contract.delivery import Mark
 from edge_agent.contract.names import GapCause
 from edge_agent.contract.payload import Value
-from edge_agent.events import Batch, Lost, Reconfigured, Resumed, SourceEvent
+from edge_agent.events import RECEIVED, Batch, Continued, Lost, Reconfigured, Resumed, SourceEvent
 from edge_agent.health import NODE_METRICS, SOURCE_METRICS, Rates, SourceHealth, source_values
 from edge_agent.pipeline.catalogue import Metric
 from edge_agent.pipeline.pipeline import Pipeline, Record
@@ -120,7 +120,8 @@ class Worker(threading.Thread):
             devices=[spec.id for spec in plan.devices],
             instance=instance,
         )
-        self._unstored: deque[_Unstored] = deque()
+        self._unstored: dict[str, deque[_Unstored]] = {}  # by source, oldest first
+        self._received: dict[str, bytes] = {}  # memory of the newest batch taken, where it is newer than the buffer's
         self._uncommitted: list[Record] = []
         self._advanced: set[int] = set()
         self._answered_n = buffer.answered_n
@@ -186,17 +187,15 @@ class Worker(threading.Thread):
 
     def _take(self, event: object) -> None:
         if isinstance(event, Batch):
-            self.pipeline.push(event.columns, initial=event.initial, initial_ms=event.initial_ms, overflow=event.overflow)
-            self.intake.left(len(event.columns))
-            if event.stored is not None or event.memory is not None:
-                self._unstored.append(_Unstored(event.devices, event.arrived_ms, event.stored, event.memory))
+            self._take_values(event)
             if event.until_ms is not None:
                 self.pipeline.advance(event.devices, event.until_ms)
                 self._advanced.update(event.devices)
         elif isinstance(event, Lost):
+            self._uncommitted += self.pipeline.drain()  # what came before the loss is no part of its gap
             self.pipeline.lost(event.devices, event.cause, event.detail)
-            for waiting in [w for w in self._unstored if set(w.devices) & set(event.devices)]:
-                self._unstored.remove(waiting)
+        elif isinstance(event, Continued):
+            self.pipeline.go_on(event.devices, event.at_ms, event.detail)
         elif isinstance(event, Resumed):
             self.pipeline.resume(event.devices, event.at_ms)
         elif isinstance(event, Reconfigured):
@@ -221,6 +220,18 @@ class Worker(threading.Thread):
             name: [catalogue.metric("", f"{names.SOURCE_PREFIX}{name}/{leaf}", datatype) for leaf, datatype in SOURCE_METRICS]
             for name in self.healths
         }
+
+    def _take_values(self, batch: Batch) -> None:
+        self.pipeline.push(batch.columns, initial=batch.initial, initial_ms=batch.initial_ms, overflow=batch.overflow, repeated=batch.repeated)
+        self.intake.left(len(batch.columns))
+        if batch.stored is None and batch.memory is None:
+            return
+        source = self.plan.devices[batch.devices[0]].source
+        # A value that comes late is stamped right after the proven moment: it is durable when that has moved on.
+        proven_ms = max(self.pipeline.devices[index].memory.proven_ms for index in batch.devices) if len(batch.columns) else -1
+        self._unstored.setdefault(source, deque()).append(_Unstored(batch.devices, max(batch.arrived_ms, proven_ms + 1), batch.stored, batch.memory))
+        if batch.memory is not None:
+            self._received[source] = batch.memory
 
     def _beat(self, now_s: float) -> None:
         """watched_until is due every heartbeat_s plant seconds, but never more often than once a real second."""
@@ -248,7 +259,8 @@ class Worker(threading.Thread):
         proven = [(devices[index].spec.id, devices[index].memory.proven_ms) for index in self._advanced]
         records = [(devices[record.device].spec.id, record.columns) for record in self._uncommitted]
         due = self._durable_with_this()
-        source_memories = {self.plan.devices[one.devices[0]].source: one.memory for one in due if one.memory is not None}
+        source_memories = {source: one.memory for source, some in due.items() for one in some if one.memory is not None}
+        source_memories |= {source + RECEIVED: memory for source, memory in self._received.items()}
         try:
             stored = self.buffer.commit(records, memories, proven, self._answered_n, source_memories.items())
         except sqlite3.OperationalError as error:
@@ -258,6 +270,7 @@ class Worker(threading.Thread):
             return []
         self.disk_full = False
         self._uncommitted = []
+        self._received.clear()
         self._advanced.clear()
         self._proved_s = now_s
         for device in devices:
@@ -267,20 +280,23 @@ class Worker(threading.Thread):
         for record in stored:
             self.counts["values"] += len(record.columns)
             self.node.values.put(record.columns)
-        for one in due:
-            self._unstored.popleft()
-            if one.stored is not None:
-                one.stored()
+        for source, some in due.items():
+            for one in some:
+                self._unstored[source].popleft()
+                if one.stored is not None:
+                    one.stored()
         return stored
 
-    def _durable_with_this(self) -> list[_Unstored]:
-        """The oldest batches whose values are all in the coming transaction or before it: those that had arrived by their devices' proven moment."""
+    def _durable_with_this(self) -> dict[str, list[_Unstored]]:
+        """By source its oldest batches whose values are all in the coming transaction or before it: those up to their devices' proven moment."""
         devices = self.pipeline.devices
-        due: list[_Unstored] = []
-        for one in self._unstored:
-            if any(devices[index].memory.proven_ms < one.until_ms for index in one.devices):
-                break
-            due.append(one)
+        due: dict[str, list[_Unstored]] = {}
+        for source, waiting in self._unstored.items():
+            some = due[source] = []
+            for one in waiting:
+                if any(devices[index].memory.proven_ms < one.until_ms for index in one.devices):
+                    break
+                some.append(one)
         return due
 
     def _bound(self, now_s: float) -> None:

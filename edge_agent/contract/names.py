@@ -63,6 +63,7 @@ ENERGY_REACTIVE_VARH: Final = "energy_reactive_varh"  # Double, inductive (laggi
 WATCHED_UNTIL: Final = "watched_until"  # DateTime (ms): the source was alive and everything up to here is in this or earlier records
 GAP: Final = "gap"  # String, a JSON GapRecord (contract.delivery)
 SAMPLES_GAP: Final = "samples_gap"  # String, a JSON GapRecord: plain samples are missing there (thinned, queue overflow); facts are complete
+READ_AFTERWARDS: Final = "read_afterwards"  # String, a JSON GapRecord: no gap, this time was read from the source's own history
 # --- samples with a meaning ----------------------------------------------------------------------------------------------------
 CYCLE_S: Final = "cycle_s"  # Double, duration of the last cycle
 POWER_W: Final = "power_w"  # Double, active power

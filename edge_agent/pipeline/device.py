@@ -60,9 +60,13 @@ class Memory:
     texts: dict[str, str] = field(default_factory=dict)  # alarm, order, operation
     state: str | None = None
     state_raw: int | None = None
+    bad: list[str] = field(default_factory=list)  # facts that the source calls bad
+    bad_since_ms: int = 0  # begin of the gap they opened; 0: none is open
 
     def to_json(self) -> dict[str, Any]:
         return {
+            "bad": self.bad,
+            "bad_since_ms": self.bad_since_ms,
             "counters": {key: state.to_json() for key, state in self.counters.items()},
             "texts": self.texts,
             "state": self.state,
@@ -72,7 +76,8 @@ class Memory:
     @classmethod
     def from_json(cls, proven_ms: int, raw: dict[str, Any]) -> Memory:
         known = {key: counters.CounterState.from_json(state) for key, state in raw.get("counters", {}).items()}
-        return cls(proven_ms, known, dict(raw.get("texts", {})), raw.get("state"), raw.get("state_raw"))
+        bad = [str(key) for key in raw.get("bad", ())], int(raw.get("bad_since_ms", 0))
+        return cls(proven_ms, known, dict(raw.get("texts", {})), raw.get("state"), raw.get("state_raw"), *bad)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +95,14 @@ class Device:
     def __init__(self, spec: DeviceSpec, catalogue: Catalogue, memory: Memory | None, problem: Callable[[str, str, str], None]) -> None:
         self.spec = spec
         self.memory = memory or Memory()
-        self.gap: OpenGap | None = None
+        self.gap = _bad_gap(self.memory)
         self.source_lost = False
         self.resume_ms: int | None = None
         self.pending: list[Reading] = []
         self.changed = memory is None
-        self._bad: set[str] = set()
+        self._bad: set[str] = set(self.memory.bad)
+        self._before_loss: tuple[OpenGap | None, set[str]] = (None, set())
+        self._filled: GapRecord | None = None  # a time that was read afterwards, not yet said
         self._producing_ms: int | None = None  # since when the machine says it produces
         self._catalogue = catalogue
         self._problem = problem
@@ -137,6 +144,8 @@ class Device:
     def lost(self, cause: GapCause, detail: str) -> None:
         """Nothing can be known from the proven moment on. A device never seen has nothing to lose."""
         self.resume_ms = None
+        if not self.source_lost:
+            self._before_loss = (self.gap, set(self._bad))
         self.source_lost = True
         self._bad.clear()
         if self.gap is None and self.memory.proven_ms:
@@ -145,6 +154,15 @@ class Device:
     def resume(self, at_ms: int) -> None:
         """The source is proven again from `at_ms` on."""
         self.resume_ms = max(at_ms, self.memory.proven_ms)
+
+    def go_on(self, at_ms: int, detail: str) -> None:
+        """Nothing was missed after all: what `lost` did is undone. `detail`: the time up to `at_ms` was read afterwards, and is marked so."""
+        if not self.source_lost:
+            return
+        lost, self.source_lost, self.resume_ms = self.gap, False, None
+        self.gap, self._bad = self._before_loss
+        if detail and lost is not None and self.gap is None and at_ms > lost.from_ms:
+            self._filled = GapRecord(lost.from_ms, at_ms, lost.cause, detail)
 
     # --- what the wire gets ------------------------------------------------------------------------------------------------
     def release(self, until_ms: int, beat: bool) -> list[Row]:
@@ -159,9 +177,13 @@ class Device:
             self.pending = ready[cut:]
             ready = ready[:cut]
         for reading in ready:
+            if self._filled is not None and reading.t_ms > self._filled.to_ms:
+                self._say_filled(rows)
             if self.resume_ms is not None and reading.t_ms > self.resume_ms:
                 self._proven_again(self.resume_ms, rows)
             self._read(reading, rows)
+        if self._filled is not None and self._filled.to_ms <= until_ms:
+            self._say_filled(rows)
         if self.resume_ms is not None and self.resume_ms <= until_ms:
             self._proven_again(self.resume_ms, rows)
         self.memory.proven_ms = max(self.memory.proven_ms, until_ms)
@@ -180,6 +202,12 @@ class Device:
                 f"设备显示生产中,但良品计数 {FROZEN_S / 60:.0f} 分钟未变化,请检查计数与状态。",
             )
 
+    def _say_filled(self, rows: list[Row]) -> None:
+        record, self._filled = self._filled, None
+        if record is not None:
+            metric = self._catalogue.metric(self.spec.id, names.READ_AFTERWARDS, DataType.STRING)
+            rows.append(Row(record.to_ms, _P_GAP, metric.alias, STRING, record.to_json()))
+
     def _proven_again(self, at_ms: int, rows: list[Row]) -> None:
         self.resume_ms = None
         self.source_lost = False
@@ -190,6 +218,7 @@ class Device:
         if self.gap is None:
             return
         gap, self.gap = self.gap, None
+        self._remember_bad()
         self._reset_unseen.clear()
         if at_ms - gap.from_ms > self.spec.period_ms:  # else no poll was missed
             record = GapRecord(gap.from_ms, at_ms, gap.cause, gap.detail, gap.counter_reset, gap.parts_max)
@@ -214,6 +243,7 @@ class Device:
         self.changed = True
         if tag.key in self._bad:
             self._bad.discard(tag.key)
+            self._remember_bad()
             if not self._bad and not self.source_lost:
                 self._fact(reading, rows)
                 self._close_gap(reading.t_ms, rows)
@@ -239,6 +269,14 @@ class Device:
         self._bad.add(tag.key)
         if self.gap is None and self.memory.proven_ms:
             self.gap = OpenGap(reading.t_ms, GapCause.BAD_QUALITY, f"{tag.key} is bad")
+        self._remember_bad()
+
+    def _remember_bad(self) -> None:
+        """A source that goes on after a restart does not say again what is still bad."""
+        is_bad = self.gap is not None and self.gap.cause is GapCause.BAD_QUALITY
+        self.memory.bad = sorted(self._bad)
+        self.memory.bad_since_ms = self.gap.from_ms if self.gap is not None and is_bad else 0
+        self.changed = True
 
     def _overflow(self, reading: Reading, rows: list[Row]) -> None:
         """The server's queue dropped values of this tag between its last one and this one."""
@@ -373,6 +411,10 @@ def cast_value(value: Value, kind: int) -> Value:
         return round(float(value)) if value is not None else None
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _bad_gap(memory: Memory) -> OpenGap | None:
+    return OpenGap(memory.bad_since_ms, GapCause.BAD_QUALITY, f"{', '.join(memory.bad)} is bad") if memory.bad_since_ms else None
 
 
 def _wire_names(tag: Tag) -> list[tuple[str, DataType]]:

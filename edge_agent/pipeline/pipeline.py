@@ -69,6 +69,7 @@ class Pipeline:
         self._stamped_ms = np.zeros(0, np.int64)  # the moment a tag's first value after the last connect was stamped with
         self._plain: list[bool] = []
         self._add_tags(plan.tags)
+        self._newest_ms = self._until[self._device_of] if len(plan.tags) else self._newest_ms  # an overflow over a restart begins there
 
     def _add_tags(self, tags: Sequence[Tag]) -> None:
         more = len(tags)
@@ -110,11 +111,13 @@ class Pipeline:
         return records
 
     # --- in ------------------------------------------------------------------------------------------------------------------
-    def push(self, raw: Columns, *, initial: Flags | None = None, initial_ms: int = 0, overflow: Iterable[int] = ()) -> None:
+    def push(self, raw: Columns, *, initial: Flags | None = None, initial_ms: int = 0, overflow: Iterable[int] = (), repeated: bool = False) -> None:
         """Raw values (ids are tag numbers). Rows marked `initial` (first value after a connect) that are older than what is proven get `initial_ms`.
 
-        `overflow`: rows before which the source lost values.
+        `overflow`: rows before which the source lost values. `repeated`: rows up to the proven moment are known already and left out.
         """
+        if repeated and len(raw):
+            raw, overflow = self._without_known(raw, overflow)
         if not len(raw):
             return
         devices = self._device_of[raw.ids]
@@ -144,6 +147,11 @@ class Pipeline:
             self._push_slow(raw, row, lost.get(row, 0))
         if len(slow) < len(raw):
             self._push_fast(raw.take(fast), devices[fast])
+
+    def _without_known(self, raw: Columns, overflow: Iterable[int]) -> tuple[Columns, list[int]]:
+        news = raw.t_ms > self._floor[self._device_of[raw.ids]]
+        place = np.cumsum(news) - 1
+        return raw.take(news), [int(place[row]) for row in overflow if news[row]]
 
     def _push_fast(self, raw: Columns, devices: npt.NDArray[np.int32]) -> None:
         bits = raw.bits
@@ -183,6 +191,11 @@ class Pipeline:
     def resume(self, devices: Iterable[int], at_ms: int) -> None:
         for index in devices:
             self.devices[index].resume(at_ms)
+
+    def go_on(self, devices: Iterable[int], at_ms: int, detail: str = "") -> None:
+        """Nothing was missed since these devices were lost. `detail`: in words, where what came meanwhile was read afterwards."""
+        for index in devices:
+            self.devices[index].go_on(at_ms, detail)
 
     def advance(self, devices: Iterable[int], until_ms: int) -> None:
         """Everything of these devices up to `until_ms` has been handed in."""

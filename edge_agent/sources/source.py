@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from edge_agent.contract.clock import Clock
-from edge_agent.events import SourceEvent
+from edge_agent.events import Remembered, SourceEvent
 from edge_agent.health import SourceHealth
 from edge_agent.pipeline.columns import Value
 from edge_agent.worker import Intake
@@ -79,4 +79,22 @@ class Source(Protocol):
 
     def browse(self) -> AsyncIterator[Browsed]:
         """What could be read there. Raises SourceLost, SourceMisconfigured."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A source that goes on after a restart where its memory (`Batch.memory`) ends."""
+
+    def recall(self, found: Remembered) -> None:
+        """Called once, before the first session."""
+        ...
+
+
+@runtime_checkable
+class Knocking(Protocol):
+    """A source that can tell cheaply whether its counterpart, which was not there, is back."""
+
+    async def knock(self) -> bool:
+        """True when the last session failed because nobody listened and now somebody does. Takes no longer than a moment; never raises."""
         ...

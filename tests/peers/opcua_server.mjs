@@ -1,6 +1,7 @@
-// A PLC that nobody of this project wrote: node-opcua's server with one machine of it. Only SignAndEncrypt (Basic256Sha256), only user edge / secret.
+// A PLC that nobody of this project wrote: node-opcua's server with one machine of it. Only SignAndEncrypt (Basic256Sha256), only user edge / secret;
+// with --open no security and anybody; --transfer: hands subscriptions over without security too; --history: keeps the last 10,000 values of each.
 //
-//   node opcua_server.mjs PORT PKI_FOLDER '{"Good": 65530}'
+//   node opcua_server.mjs [--open] [--transfer] [--history] PORT PKI_FOLDER '{"Good": 65530}'
 //
 // Starts with these values and prints {"ready": true} when it listens. Then one JSON order a line on stdin, one JSON answer a line on stdout after "= ":
 //   {"set": {"Good": 7, "State": 6}, "t_ms": 1767225600000} -> {"ok": true}   values with the server's source time; a missing t_ms: now
@@ -13,7 +14,9 @@ import { OPCUAServer } from "node-opcua-server";
 import { StatusCodes } from "node-opcua-status-code";
 import { DataType, Variant } from "node-opcua-variant";
 
-const [port, folder, first] = process.argv.slice(2);
+const flags = process.argv.slice(2).filter((word) => word.startsWith("--"));
+const [port, folder, first] = process.argv.slice(2 + flags.length);
+const isOpen = flags.includes("--open");
 const NAMESPACE = "urn:gemba:test:plc";
 const TYPES = {
   State: [DataType.Int32, 0],
@@ -29,9 +32,10 @@ const server = new OPCUAServer({
   port: Number(port),
   hostname: "127.0.0.1",
   serverCertificateManager: certificates,
-  securityModes: [MessageSecurityMode.SignAndEncrypt],
-  securityPolicies: [SecurityPolicy.Basic256Sha256],
-  allowAnonymous: false,
+  securityModes: [isOpen ? MessageSecurityMode.None : MessageSecurityMode.SignAndEncrypt],
+  securityPolicies: [isOpen ? SecurityPolicy.None : SecurityPolicy.Basic256Sha256],
+  allowAnonymous: isOpen,
+  allowAnonymousSubscriptionTransferOnUnsecuredChannel: flags.includes("--transfer"),
   serverCapabilities: { minSupportedSampleRate: 0 }, // every change is told; as delivered it tells one in 50 ms
   userManager: { isValidUser: (name, password) => name === "edge" && password === "secret" },
 });
@@ -48,6 +52,9 @@ for (const [name, [dataType, zero]] of Object.entries(TYPES)) {
     dataType,
     minimumSamplingInterval: 0,
   });
+  if (flags.includes("--history")) {
+    space.installHistoricalDataNode(nodes[name], { maxOnlineValues: 10_000 });
+  }
   nodes[name].setValueFromSource(new Variant({ dataType, value: initial[name] ?? zero }), StatusCodes.Good, new Date());
 }
 await server.start();

@@ -29,6 +29,12 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tests" / "peers"
 SITE = FOLDER / "site"
 ANSWER_S = 60.0
+NODE_OPCUA = {
+    "node-opcua": [],
+    "node-opcua-open": ["--open", "--transfer"],
+    "node-opcua-refusing": ["--open"],  # no security, so it hands no subscription over
+    "node-opcua-history": ["--open", "--history"],
+}
 
 
 def _node() -> str:
@@ -43,8 +49,8 @@ def _node() -> str:
 
 
 def _command(name: str) -> list[str]:
-    if name == "node-opcua":
-        return [_node(), str(FOLDER / "opcua_server.mjs")]
+    if name in NODE_OPCUA:
+        return [_node(), str(FOLDER / "opcua_server.mjs"), *NODE_OPCUA[name]]
     if name.endswith(".mjs"):
         return [_node(), str(FOLDER / name)]
     module, script = {"open62541": ("o6", "open62541_server.py"), "pyModbusTCP": ("pyModbusTCP", "modbus_slave.py")}[name]

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from asyncua import Client, ua
 from asyncua.ua.ua_binary import struct_from_binary
@@ -21,26 +21,50 @@ from edge_agent.health import Standing
 from edge_agent.pipeline.columns import Columns, Value
 from edge_agent.sources.opcua import decode, security
 from edge_agent.sources.opcua.config import OpcUaConfig
+from edge_agent.sources.opcua.profiles import GENERIC, LIMITS, Profile, profile_of, queue_needed, queue_wanted
+from edge_agent.sources.opcua.resume import Run, Subscription
 
 logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # it formats whole results at INFO; what matters is in our own errors
 
-LIFETIME_S = 60.0
+LIFETIME_S_MIN = 10.0
+HISTORY_VALUES = 10_000  # of a node in one answer; the rest comes by its continuation point
 KEEP_ALIVE_S = 0.5  # an empty publish response this often proves silence
 _FAULT = 397
+_LIMITS_AT = "ServerCapabilities_OperationLimits"
+_SERVER_NODES = (
+    "ServerStatus_StartTime",
+    "ServerStatus_CurrentTime",
+    "ServerStatus_BuildInfo_ManufacturerName",
+    "ServerStatus_BuildInfo_ProductName",
+    *(f"{_LIMITS_AT}_{name}" for name in LIMITS),
+)
 _EPOCH, _MS = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+T = TypeVar("T")
+# What asyncua raises for bytes that are no message, besides its own errors.
+_UNREADABLE = (ua.UaError, struct.error, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RecursionError, MemoryError)
 _TRANSPORT_ERRORS = (OSError, asyncio.TimeoutError, ua.UaError, ConnectionError, struct.error)
 
 
+class SourceAway(SourceLost):
+    """Nobody listens at its address."""
+
+
+class TooManyPublishes(Exception):
+    """The server does not want that many PublishRequests at once."""
+
+
 @dataclass(frozen=True, slots=True)
-class Subscription:
-    id: int
-    publishing_s: float
-    keep_alive_s: float
+class Server:
+    """`now_ms`: its clock when it was asked."""
+
+    run: Run
+    profile: Profile
+    now_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A node to watch. `handle` comes back with every change."""
+    """A node to watch. `handle` comes back with every change; it is the item's place in the source's config."""
 
     handle: int
     node: ua.NodeId
@@ -54,14 +78,35 @@ class Connection:
         self.client = client
         self.policy = policy
         self.standing = standing  # what must be said as long as it is open
+        self.keeps_subscriptions = False
         self._layouts = decode.Layouts()
 
     # --- reading and browsing ------------------------------------------------------------------------------------------------
     async def namespaces(self) -> list[str]:
         return list(await _lost_when_broken(self.client.get_namespace_array()))
 
-    async def read(self, nodes: Sequence[ua.NodeId]) -> list[ua.DataValue]:
-        return list(await _lost_when_broken(self.client.uaclient.session.read_attributes(list(nodes), ua.AttributeIds.Value)))
+    async def read(
+        self, nodes: Sequence[ua.NodeId], per_call: int = GENERIC.reads_per_call, attribute: ua.AttributeIds = ua.AttributeIds.Value
+    ) -> list[ua.DataValue]:
+        out: list[ua.DataValue] = []
+        for part in _parts(nodes, per_call):
+            out += await _lost_when_broken(self.client.uaclient.session.read_attributes(list(part), attribute))
+        return out
+
+    async def server(self, items_per_call: int | None) -> Server:
+        """Who answers, since when, and what it can do at once."""
+        asked = [getattr(ua.ObjectIds, f"Server_{name}") for name in _SERVER_NODES]
+        values = dict(zip(_SERVER_NODES, [plain(value)[1] for value in await self.read([ua.NodeId(int(node)) for node in asked], 20)], strict=True))
+        uris = await _lost_when_broken(
+            self.client.uaclient.session.read_attributes([ua.NodeId(ua.ObjectIds.Server_ServerArray)], ua.AttributeIds.Value)
+        )
+        variant = uris[0].Value
+        uri = str(variant.Value[0]) if variant is not None and isinstance(variant.Value, list) and variant.Value else ""
+        limits = {name: value for name in LIMITS if isinstance(value := values[f"{_LIMITS_AT}_{name}"], int)}
+        words = [str(values[f"ServerStatus_BuildInfo_{part}"] or "") for part in ("ManufacturerName", "ProductName")]
+        started, now = values["ServerStatus_StartTime"], values["ServerStatus_CurrentTime"]
+        run = Run(uri, started if isinstance(started, int) else 0)
+        return Server(run, profile_of(words[0], words[1], limits, items_per_call), now if isinstance(now, int) else None)
 
     # --- subscription --------------------------------------------------------------------------------------------------------
     async def subscribe(self, config: OpcUaConfig) -> Subscription:
@@ -70,34 +115,78 @@ class Connection:
         wanted.RequestedPublishingInterval = config.publishing_interval_s * 1000.0
         keep_alive = max(1, round(KEEP_ALIVE_S / config.publishing_interval_s))
         wanted.RequestedMaxKeepAliveCount = keep_alive
-        wanted.RequestedLifetimeCount = max(3 * keep_alive, round(LIFETIME_S / config.publishing_interval_s))
+        lifetime_s = max(config.resume_s, LIFETIME_S_MIN)
+        wanted.RequestedLifetimeCount = max(3 * keep_alive, round(lifetime_s / config.publishing_interval_s))
         wanted.MaxNotificationsPerPublish = 10_000
         wanted.PublishingEnabled = True
-        data = await _lost_when_broken(self.client.uaclient.protocol.send_request(request))
-        response = struct_from_binary(ua.CreateSubscriptionResponse, data)
-        revised = response.Parameters
+        data = await self._request(request)
+        revised = _read(ua.CreateSubscriptionResponse, data).Parameters
         interval_s = revised.RevisedPublishingInterval / 1000.0
         return Subscription(revised.SubscriptionId, interval_s, interval_s * revised.RevisedMaxKeepAliveCount)
 
-    async def watch(self, subscription: Subscription, items: Sequence[Item], config: OpcUaConfig) -> dict[int, str]:
-        """Creates monitored items; returns handle -> the server's own words for those it refuses."""
+    async def transfer(self, subscription: int) -> tuple[str, list[int]]:
+        """Takes a subscription over from an earlier session: ("", the sequence numbers that can be had again), or (the server's words, [])."""
+        request = ua.TransferSubscriptionsRequest()
+        request.Parameters.SubscriptionIds = [subscription]
+        request.Parameters.SendInitialValues = False
+        try:
+            data = await self.client.uaclient.protocol.send_request(request)
+            result = _read(ua.TransferSubscriptionsResponse, data).Parameters.Results[0]
+        except ua.UaStatusCodeError as error:
+            return ua.StatusCode(error.code).name, []
+        except (*_TRANSPORT_ERRORS, IndexError) as error:
+            raise _lost(error) from error
+        if not result.StatusCode.is_good():
+            return str(result.StatusCode.name), []
+        return "", list(result.AvailableSequenceNumbers or ())
+
+    async def republish(self, subscription: int, sequence: int) -> decode.Response | None:
+        """A notification once more; None when the server does not have it (any more)."""
+        request = ua.RepublishRequest()
+        request.Parameters.SubscriptionId = subscription
+        request.Parameters.RetransmitSequenceNumber = sequence
+        try:
+            data = await self.client.uaclient.protocol.send_request(request)
+        except ua.UaStatusCodeError:
+            return None
+        except _TRANSPORT_ERRORS as error:
+            raise _lost(error) from error
+        try:
+            response = decode.decode_republished(bytes(data), 0, self._layouts, subscription)
+        except decode.Unusual:
+            message = _read(ua.RepublishResponse, data.copy()).NotificationMessage
+            response = _response_of(message, subscription, more=False)
+        return response if response.sequence == sequence else None
+
+    async def delete(self, subscription: int) -> None:
+        """Best effort: what is not deleted ends with its lifetime."""
+        with suppress(SourceLost):
+            await self._request(ua.DeleteSubscriptionsRequest(Parameters=ua.DeleteSubscriptionsParameters([subscription])))
+
+    async def watch(
+        self, subscription: Subscription, items: Sequence[Item], config: OpcUaConfig, profile: Profile
+    ) -> tuple[dict[int, str], list[str]]:
+        """Creates monitored items. Returns (handle -> the server's own words for those it refuses, items whose queue it made too short)."""
         refused: dict[int, str] = {}
-        queue = config.queue_size
-        if config.sampling_interval_s > 0:
-            queue = max(queue, int(subscription.publishing_s / config.sampling_interval_s) + 10)
-        for start in range(0, len(items), config.items_per_call):
-            part = items[start : start + config.items_per_call]
-            params = ua.CreateMonitoredItemsParameters()
+        short: list[str] = []
+        queue = queue_wanted(subscription.publishing_s, config.sampling_interval_s, config.queue_size)
+        for part in _parts(items, profile.items_per_call):
+            request = ua.CreateMonitoredItemsRequest()
+            params = request.Parameters
             params.SubscriptionId = subscription.id
             params.TimestampsToReturn = ua.TimestampsToReturn.Source
             params.ItemsToCreate = [_monitored(item, config.sampling_interval_s, queue) for item in part]
-            results = await _lost_when_broken(self.client.uaclient.session.create_monitored_items(params))
+            results = _read(ua.CreateMonitoredItemsResponse, await self._request(request)).Results
+            if len(results) != len(part):
+                raise _lost(ua.UaError(f"{len(results)} results for {len(part)} monitored items"))
             for item, result in zip(part, results, strict=True):
                 if not result.StatusCode.is_good():
                     refused[item.handle] = f"{result.StatusCode.name} ({result.StatusCode.doc})"
-                elif result.RevisedQueueSize and result.RevisedQueueSize < min(queue, 2):
-                    refused[item.handle] = f"the server keeps only {result.RevisedQueueSize} value(s) between two sendings"
-        return refused
+                    continue
+                needed = queue_needed(subscription.publishing_s, result.RevisedSamplingInterval / 1000.0)
+                if 0 < result.RevisedQueueSize < needed:
+                    short.append(f"{item.words} ({result.RevisedQueueSize} of {needed})")
+        return refused, short
 
     def publish(self, subscription: int, acknowledge: Sequence[int]) -> asyncio.Future[Any]:
         """Sends a PublishRequest; the future gives the encoded response."""
@@ -112,7 +201,7 @@ class Connection:
         return future
 
     async def response(self, future: asyncio.Future[Any], timeout_s: float) -> decode.Response:
-        """Waits for a publish response and decodes it. Raises SourceLost on silence, fault or a broken transport."""
+        """Waits for a publish response and decodes it. Raises SourceLost on silence, fault or a broken transport, TooManyPublishes."""
         try:
             async with asyncio.timeout(timeout_s):
                 data = await future
@@ -128,11 +217,55 @@ class Connection:
         except decode.Unusual:
             return _decode_slowly(raw, data)
 
+    # --- history -------------------------------------------------------------------------------------------------------------
+    async def history(self, nodes: Sequence[ua.NodeId], from_ms: int, to_ms: int, profile: Profile) -> list[list[ua.DataValue] | None]:
+        """Raw history of each node in (from_ms, to_ms]; None for a node whose history the server does not have or not give whole."""
+        out: list[list[ua.DataValue] | None] = []
+        for part in _parts(nodes, profile.histories_per_call):
+            found: list[list[ua.DataValue] | None] = [[] for _ in part]
+            open_points: dict[int, bytes | None] = dict.fromkeys(range(len(part)))
+            while open_points:
+                results = await self._history_call([(part[i], point) for i, point in open_points.items()], from_ms, to_ms)
+                open_points = _gathered(dict(zip(open_points, results, strict=True)), found)
+            out += found
+        return out
+
+    async def _history_call(self, nodes: Sequence[tuple[ua.NodeId, bytes | None]], from_ms: int, to_ms: int) -> list[Any]:
+        params = ua.HistoryReadParameters()
+        details = ua.ReadRawModifiedDetails()
+        details.IsReadModified = False
+        details.StartTime, details.EndTime = _EPOCH + from_ms * _MS, _EPOCH + to_ms * _MS
+        details.NumValuesPerNode = HISTORY_VALUES
+        details.ReturnBounds = False
+        params.HistoryReadDetails = details
+        params.TimestampsToReturn = ua.TimestampsToReturn.Source
+        params.ReleaseContinuationPoints = False
+        params.NodesToRead = [ua.HistoryReadValueId(NodeId=node, ContinuationPoint=point) for node, point in nodes]
+        try:
+            results = list(await self.client.uaclient.session.history_read(params))
+        except ua.UaStatusCodeError:
+            results = []
+        except _TRANSPORT_ERRORS as error:
+            raise _lost(error) from error
+        return results if len(results) == len(nodes) else [None] * len(nodes)
+
+    async def _request(self, request: Any) -> Any:
+        """Sends a request, gives its encoded answer. Raises SourceLost, for a fault in the server's words."""
+        return await _lost_when_broken(self.client.uaclient.protocol.send_request(request))
+
     async def close(self) -> None:
+        """Ends the session; with `keeps_subscriptions` the server goes on collecting for the next one."""
+        client = self.client
         with suppress(*_TRANSPORT_ERRORS, RuntimeError):
             async with asyncio.timeout(2.0):
-                await self.client.disconnect()
-        self.client.disconnect_socket()
+                # what Client.disconnect does, which always deletes the subscriptions
+                client.uaclient.request_disconnect()
+                for task in (client._stale_watchdog_task, client._supervisor_task, client._renew_channel_task):
+                    await client._cancel_task(task)
+                client.uaclient.pre_request_hook = None
+                await client.uaclient.close_session(not self.keeps_subscriptions)
+                await client.close_secure_channel()
+        client.disconnect_socket()
 
 
 @asynccontextmanager
@@ -156,7 +289,10 @@ def in_words(config: OpcUaConfig) -> Iterator[None]:
     except ua.UaStatusCodeError as error:
         raise _refused(error, config) from error
     except _TRANSPORT_ERRORS as error:
-        raise _lost(error, config.url) from error
+        known = _lost(error, config.url)
+        if isinstance(error, OSError):
+            raise SourceAway(known.en, known.zh, known.next_en, known.next_zh) from error
+        raise known from error
 
 
 def _refused(error: ua.UaStatusCodeError, config: OpcUaConfig) -> SourceLost | SourceMisconfigured:
@@ -249,35 +385,65 @@ def _decode_slowly(raw: bytes, data: Any) -> decode.Response:
     (type_id,) = struct.unpack_from("<H", raw, 2)
     if type_id == _FAULT:
         (code,) = struct.unpack_from("<I", raw, 16)
+        if code == ua.StatusCodes.BadTooManyPublishRequests:
+            raise TooManyPublishes
         raise SourceLost(
             f"The server ended publishing: {ua.StatusCode(code).name}.",
             f"服务器终止发布:{ua.StatusCode(code).name}。",
             "Connecting anew.",
             "正在重连。",
         )
+    parameters = _read(ua.PublishResponse, data.copy()).Parameters
+    return _response_of(parameters.NotificationMessage, parameters.SubscriptionId, more=parameters.MoreNotifications)
+
+
+def _read(kind: Any, data: Any) -> Any:
+    """asyncua's decoding of a whole response. Raises SourceLost for what is none, and for a bad service result."""
     try:
-        response = struct_from_binary(ua.PublishResponse, data.copy())
+        response = struct_from_binary(kind, data)
         response.ResponseHeader.ServiceResult.check()
-    except (ua.UaError, struct.error) as error:
+    except _UNREADABLE as error:
         raise _lost(error) from error
-    parameters = response.Parameters
-    message = parameters.NotificationMessage
-    out = decode.Response(parameters.SubscriptionId, message.SequenceNumber, parameters.MoreNotifications, [])
+    return response
+
+
+def _response_of(message: Any, subscription: int, *, more: bool) -> decode.Response:
+    out = decode.Response(subscription, message.SequenceNumber, more, [])
     if message.PublishTime is not None and message.PublishTime.year > 1970:
         out.published_ms = float(ms_of(message.PublishTime))
     for notification in message.NotificationData or ():
         if isinstance(notification, ua.DataChangeNotification):
             rows, overflow = [], []
-            for item in notification.MonitoredItems:
+            for item in notification.MonitoredItems or ():
                 kind, value = plain(item.Value)
                 stamp = item.Value.SourceTimestamp
                 rows.append((item.ClientHandle, decode.NO_TIME if stamp is None else ms_of(stamp), kind, value))
                 if item.Value.StatusCode is not None and item.Value.StatusCode.value & decode.OVERFLOW == decode.OVERFLOW:
                     overflow.append(len(rows) - 1)
-            out.changes.append(decode.Changes(Columns.of(rows), overflow))
+            if rows:
+                out.changes.append(decode.Changes(Columns.of(rows), overflow))
         elif isinstance(notification, ua.StatusChangeNotification):
             out.status = notification.Status.value
     return out
+
+
+def _gathered(results: dict[int, Any], found: list[list[ua.DataValue] | None]) -> dict[int, bytes | None]:
+    """Puts the answers of one HistoryRead into `found`; returns where more is to be had, with its continuation point."""
+    left: dict[int, bytes | None] = {}
+    for i, result in results.items():
+        values = found[i]
+        if result is None or values is None or not result.StatusCode.is_good() or not isinstance(result.HistoryData, ua.HistoryData):
+            found[i] = None
+            continue
+        values += result.HistoryData.DataValues or []
+        if result.ContinuationPoint:
+            left[i] = result.ContinuationPoint
+    return left
+
+
+def _parts(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(things), size):
+        yield things[start : start + size]
 
 
 def ms_of(stamp: datetime) -> int:

@@ -74,9 +74,21 @@ class OpcUaConfig(SourceBase):
     pki_dir: Path = option(Path("pki"), "own certificate and key (made at first use) and trusted servers", "自身证书与受信服务器目录")
     publishing_interval_s: float = option(0.1, "how often the server sends changes", "发布间隔", "s", ge=0.005, le=60)
     sampling_interval_s: float = option(0.0, "how often the server looks; 0 = as fast as it can", "采样间隔,0 为最快", "s", ge=0, le=60)
-    queue_size: int = option(100, "values the server keeps an item between two sendings, at least", "每项队列长度下限", ge=2, le=100_000)
-    items_per_call: int = option(
-        100, "monitored items made in one request (an S7-1200 is 50 times slower above 200)", "每次创建的监控项数", ge=1, le=10_000
+    queue_size: int = option(1000, "values the server keeps an item between two sendings, at least", "每项队列长度下限", ge=2, le=100_000)
+    items_per_call: int | None = option(
+        None,
+        "monitored items made in one request; by the kind of server when not given (S7-1200 100, S7-1500 500, Kepware 1000, others 500)",
+        "每次创建的监控项数;不填时按服务器类型(S7-1200 100、S7-1500 500、Kepware 1000、其他 500)",
+        ge=1,
+        le=10_000,
+    )
+    resume_s: float = option(
+        60.0,
+        "how long the server keeps collecting for this agent while it is away (restart, update, cut cable); 0: not at all",
+        "网关离线(重启、升级、断线)时服务器继续为其保留数据的时间;0 表示不保留",
+        "s",
+        ge=0,
+        le=3600,
     )
     max_clock_skew_s: float = option(
         3600.0,

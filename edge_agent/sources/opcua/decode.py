@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_agent.pipeline.columns import BOOL, DATETIME, DOUBLE, FLOAT, INT, NULL, STRING, UINT, Columns
+from edge_agent.pipeline.columns import joined as columns_joined
 
 EPOCH_100NS = 116_444_736_000_000_000  # 1970-01-01 in 100 ns since 1601
-PUBLISH_RESPONSE, DATA_CHANGE, STATUS_CHANGE = 829, 811, 820
+PUBLISH_RESPONSE, REPUBLISH_RESPONSE, DATA_CHANGE, STATUS_CHANGE = 829, 835, 811, 820
 OVERFLOW = 0x480  # InfoType DataValue + Overflow bit (OPC 10000-4, 7.39.1)
 _BAD = 0x80000000
 NO_TIME = -1
@@ -76,9 +77,26 @@ def decode(body: bytes, at: int, layouts: Layouts) -> Response:
         raise Unusual(str(error)) from error
 
 
+def decode_republished(body: bytes, at: int, layouts: Layouts, subscription: int) -> Response:
+    """The same for an encoded RepublishResponse, which says neither subscription nor whether more waits."""
+    try:
+        at = _after_header(body, at, REPUBLISH_RESPONSE)
+        return _message(body, at, layouts, Response(subscription, 0, False, []))
+    except (struct.error, IndexError, KeyError, UnicodeDecodeError) as error:
+        raise Unusual(str(error)) from error
+
+
 def _decode(body: bytes, at: int, layouts: Layouts) -> Response:
+    at = _after_header(body, at, PUBLISH_RESPONSE)
+    subscription, available = struct.unpack_from("<Ii", body, at)
+    at += 8 + 4 * max(available, 0)
+    return _message(body, at + 1, layouts, Response(subscription, 0, bool(body[at]), []))
+
+
+def _after_header(body: bytes, at: int, wanted: int) -> int:
+    """Where the response of type `wanted` goes on after its ResponseHeader."""
     encoding, namespace, type_id = struct.unpack_from("<BBH", body, at)
-    if (encoding, namespace, type_id) != (1, 0, PUBLISH_RESPONSE):
+    if (encoding, namespace, type_id) != (1, 0, wanted):
         raise Unusual(f"type {type_id}")
     (result,) = struct.unpack_from("<I", body, at + 16)
     if result & _BAD or body[at + 20]:
@@ -90,16 +108,18 @@ def _decode(body: bytes, at: int, layouts: Layouts) -> Response:
         at += 4 + max(struct.unpack_from("<i", body, at)[0], 0)
     if body[at : at + 3] != b"\0\0\0":
         raise Unusual("additional header")
-    subscription, available = struct.unpack_from("<Ii", body, at + 3)
-    at += 11 + 4 * max(available, 0)
-    more = bool(body[at])
-    sequence, published, count = struct.unpack_from("<Iqi", body, at + 1)
-    at += 17
-    out = Response(subscription, sequence, more, [], None, (published - EPOCH_100NS) / 10_000 if published > EPOCH_100NS else None)
+    return at + 3
+
+
+def _message(body: bytes, at: int, layouts: Layouts, out: Response) -> Response:
+    """`out` with its NotificationMessage, which stands at `at`."""
+    out.sequence, published, count = struct.unpack_from("<Iqi", body, at)
+    at += 16
+    out.published_ms = (published - EPOCH_100NS) / 10_000 if published > EPOCH_100NS else None
     for _ in range(max(count, 0)):
         encoding, namespace, type_id, how, size = struct.unpack_from("<BBHBi", body, at)
         at += 9
-        if (encoding, namespace, how) != (1, 0, 1):
+        if (encoding, namespace, how) != (1, 0, 1) or size < 0:
             raise Unusual("extension object")
         if type_id == DATA_CHANGE:
             (items,) = struct.unpack_from("<i", body, at)
@@ -111,6 +131,18 @@ def _decode(body: bytes, at: int, layouts: Layouts) -> Response:
             raise Unusual(f"notification {type_id}")
         at += size
     return out
+
+
+def joined(changes: list[Changes]) -> tuple[Columns, list[int]]:
+    """All notifications of a response as one: (columns, rows before which the server dropped values)."""
+    if len(changes) == 1:
+        return changes[0].columns, changes[0].overflow
+    overflow: list[int] = []
+    before = 0
+    for one in changes:
+        overflow += [before + row for row in one.overflow]
+        before += len(one.columns)
+    return columns_joined([one.columns for one in changes]), overflow
 
 
 def _item_struct(mask: int, scalar: int) -> struct.Struct:

@@ -14,22 +14,23 @@ class ClockOffset:
     freshest of many notifications arrive later than any delay explains.
     """
 
-    def __init__(self, tolerance_ms: float) -> None:
-        self._tolerance_ms = tolerance_ms
+    def __init__(self, tolerance_ms: float, ms: float = 0.0) -> None:
+        """`ms`: what it was found to be before a restart."""
+        self.tolerance_ms = tolerance_ms
         self._behind: deque[float] = deque(maxlen=SEEN)
-        self.ms = 0.0
+        self.ms = ms
 
     def seen(self, newest_ms: int, arrived_ms: int) -> None:
         """The newest source time of a notification (not of initial values, which may be old)."""
         ahead = newest_ms - arrived_ms
-        if ahead > self._tolerance_ms:
+        if ahead > self.tolerance_ms:
             self.ms = max(self.ms, float(ahead))
             self._behind.clear()
             return
         self._behind.append(ahead)
         if len(self._behind) == SEEN:
             best = max(self._behind)
-            self.ms = best if abs(best) > self._tolerance_ms else 0.0
+            self.ms = best if abs(best) > self.tolerance_ms else 0.0
 
 
 class Delay:

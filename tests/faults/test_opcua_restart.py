@@ -1,0 +1,160 @@
+"""The agent is killed beside a PLC of somebody else's making and started again: every single value once and no gap, for the server kept it all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.broker import broker_of
+from tests.support.edge import AgentProcess, Host, config_text
+from tests.support.third_party import Peer
+from tests.support.wait import eventually
+
+METRICS = (
+    'state = { node = "s=State" }\ngood = { node = "s=Good", width_bits = 16, decrease = "rollover" }\ntemperature_c = { node = "s=Temperature" }'
+)
+SECURE = 'trust = "first_use"\nuser = "edge"\npassword_file = "plc.password"'
+FIRST = 65_400  # rolls over on the way
+
+
+class Machine(threading.Thread):
+    """Makes parts until stopped, 50 a second; part i has the temperature i. `made` is the truth."""
+
+    def __init__(self, peer: Peer) -> None:
+        super().__init__(daemon=True)
+        self._peer = peer
+        self._end = threading.Event()
+        self.hold = threading.Lock()
+        self.made = 0
+
+    def run(self) -> None:
+        while not self._end.wait(0.02):
+            with self.hold:
+                self.made += 1
+                values = {"Good": (FIRST + self.made) % 65536, "State": 5 + self.made % 2, "Temperature": float(self.made)}
+                self._peer.set(t_ms=int(time.time() * 1000), **values)
+
+    def stop(self) -> None:
+        self._end.set()
+        self.join(10)
+
+
+@dataclass
+class Plant:
+    peer: Peer
+    machine: Machine
+    host: Host
+    agent: AgentProcess
+
+    def restart(self, down_s: float, *, kill: bool = True) -> None:
+        if kill:
+            self.agent.kill()
+        else:
+            self.agent.terminate()
+        time.sleep(down_s)
+        seen = len(self.host.facts("SAW-01", "temperature_c"))
+        self.agent.start()
+        eventually(lambda: len(self.host.facts("SAW-01", "temperature_c")) > seen, 30, why="values after the restart")
+
+    def gaps(self) -> list[dict[str, object]]:
+        return [json.loads(text) for text in self.host.values("SAW-01", "gap")]
+
+    def assert_counted(self) -> None:
+        self.machine.stop()
+        eventually(lambda: self.host.last("SAW-01", "good_total") == FIRST + self.machine.made, 30, why=f"{self.machine.made} parts")
+        assert self.host.errors == []
+
+    def assert_every_value_once(self) -> None:
+        self.assert_counted()
+        seen = self.host.values("SAW-01", "temperature_c")
+        assert seen == [float(i) for i in range(self.machine.made + 1)], _wrong(seen, self.machine.made)
+        states = self.host.facts("SAW-01", "state_raw")
+        assert len(states) == self.machine.made + 1
+        assert [fact.t_ms for fact in states] == sorted(fact.t_ms for fact in states)
+        assert self.gaps() == []
+
+
+def _wrong(seen: list[float], made: int) -> str:
+    missing = sorted(set(range(made + 1)) - {int(x) for x in seen})
+    return f"missing {missing[:20]}, twice {[x for x in set(seen) if seen.count(x) > 1][:20]}, {len(seen)} of {made + 1}"
+
+
+@contextlib.contextmanager
+def plant(name: str, folder: Path, more: str = "") -> Iterator[Plant]:
+    folder.joinpath("plc.password").write_text("secret\n")
+    first = {"State": 5, "Good": FIRST, "Temperature": 0.0}
+    with broker_of("nats", folder) as broker, Peer(name, folder, **first) as peer, Host(broker) as host:
+        security = 'security = "none"' if name.startswith("node-opcua-") else SECURE
+        source = (
+            f'[sources.PLC]\ntype = "opcua"\nurl = "opc.tcp://127.0.0.1:{peer.port}"\n{security}\n{more}\n'
+            "publishing_interval_s = 0.05\nsettle_s = 0.2\n"
+            '[sources.PLC.devices.SAW-01]\nkind = "machine"\nnamespace = "urn:gemba:test:plc"\nnode_prefix = "SAW-01."\nmin_cycle_s = 0.005\n'
+            f"[sources.PLC.devices.SAW-01.metrics]\n{METRICS}\n"
+        )
+        config = folder / "edge.toml"
+        config.write_text(config_text(broker, source, more="[delivery]\nheartbeat_s = 1.0\nretry_s = 1.0\n"))
+        agent, machine = AgentProcess(config), Machine(peer)
+        agent.start()
+        try:
+            eventually(lambda: host.last("SAW-01", "good_total") == FIRST, 30, why="first value")
+            machine.start()
+            yield Plant(peer, machine, host, agent)
+        finally:
+            machine.stop()
+            agent.terminate()
+
+
+def ended_again_and_again(name: str, folder: Path, kills: tuple[bool, ...]) -> None:
+    """`kills`: SIGKILL, or a stop as for an update."""
+    seed = random.randrange(10**6)
+    print("seed", seed)
+    dice = random.Random(seed)
+    with plant(name, folder) as made:
+        for kill in kills:
+            time.sleep(dice.uniform(0.3, 1.2))
+            made.restart(dice.uniform(0.0, 1.0), kill=kill)
+        made.assert_every_value_once()
+
+
+@pytest.mark.parametrize(("name", "kills"), [("node-opcua", (True, False)), ("open62541", (True,))])
+def test_killed_or_stopped_and_started_again_it_misses_nothing(name: str, kills: tuple[bool, ...], tmp_path: Path) -> None:
+    ended_again_and_again(name, tmp_path, kills)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["node-opcua", "node-opcua-open", "open62541"])
+def test_killed_twenty_times_it_misses_nothing(name: str, tmp_path: Path) -> None:
+    ended_again_and_again(name, tmp_path, (True, True, True, False) * 5)
+
+
+def test_where_no_subscription_is_handed_over_the_servers_history_fills_the_time(tmp_path: Path) -> None:
+    with plant("node-opcua-history", tmp_path) as made:
+        time.sleep(0.5)
+        made.restart(0.5)
+        made.assert_every_value_once()
+        (marked,) = [json.loads(text) for text in made.host.values("SAW-01", "read_afterwards")]
+        assert marked["cause"] == "edge_down"
+        assert "history" in marked["detail"]
+
+
+def test_where_there_is_neither_the_time_is_a_gap_and_the_parts_are_counted(tmp_path: Path) -> None:
+    """The same for a server that restarted itself: its subscriptions are gone."""
+    with plant("node-opcua-refusing", tmp_path) as made:
+        time.sleep(0.3)
+        made.restart(0.3)
+        eventually(made.gaps, 20, why="the gap of the restart")
+        with made.machine.hold:
+            made.peer.kill()
+            eventually(lambda: "DDEATH" in made.host.kinds(), 20, why="the loss was noticed")
+            made.peer.start(State=5, Good=(FIRST + made.machine.made) % 65536, Temperature=float(made.machine.made))
+        eventually(lambda: len(made.gaps()) == 2, 20, why="the gap of the server's restart")
+        made.assert_counted()
+        assert [gap["cause"] for gap in made.gaps()] == ["edge_down", "source_lost"]
