@@ -42,8 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--type", action="append", dest="types", metavar="KIND", help="with a source of this kind; may be repeated / 数据源类型,可重复")
     once = command("read-once", "Read every configured value once and print it. 读取一次。", clock=True)
     once.add_argument("--source", help="only this source / 仅此数据源")
-    browse = command("browse", "List what a PLC offers, as config lines. 浏览 PLC 变量。", clock=True)
-    browse.add_argument("--source", required=True, help="source to browse / 数据源")
+    _browse_command(command)
     state = command("status", "How the running agent is: sources, gaps, buffer, delivery. 运行状态。")
     state.add_argument("--json", action="store_true", help="as one JSON object / 以 JSON 输出")
     state.add_argument("--watch", action="store_true", help="every second until Ctrl-C / 每秒刷新")
@@ -59,6 +58,19 @@ def _parser() -> argparse.ArgumentParser:
         "--resume", action="store_true", help="leave out what the buffer already knows: finishes a run that was cut off / 继续上次中断的导入"
     )
     return parser
+
+
+def _browse_command(command: Callable[..., argparse.ArgumentParser]) -> None:
+    browse = command("browse", "Show what a PLC offers and means; --propose writes a config. 浏览 PLC 变量。", config=False, clock=True)
+    browse.add_argument("url", nargs="?", metavar="opc.tcp://…", help="OPC UA server, without a config / OPC UA 服务器地址")
+    browse.add_argument("--config", type=Path, help="or a config file, with --source / 或配置文件,配合 --source")
+    browse.add_argument("--source", help="source of the config to list / 配置中的数据源")
+    browse.add_argument("--user", help="user name / 用户名")
+    browse.add_argument("--password-file", type=Path, metavar="FILE", help="file whose first line is the password / 密码文件")
+    browse.add_argument("--security", default="best", metavar="POLICY", help="best (default), none, or a policy by name / 安全策略")
+    browse.add_argument("--fingerprint", metavar="HEX", help="SHA-256 of the server's certificate, read at the PLC / 服务器证书指纹")
+    browse.add_argument("--watch", type=float, default=30.0, metavar="SECONDS", help="how long to watch values move (30) / 观察时间")
+    browse.add_argument("--propose", type=Path, metavar="FILE", help="write a config with the guessed meanings / 写出建议的配置文件")
 
 
 def _certificate_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -93,6 +105,15 @@ def _dispatch(given: argparse.Namespace) -> int:
         return commands.check_config(given.file or given.config, given.lang)
     if given.command == "apply":
         return control.apply(given.config, given.new, given.lang, watch_s=given.watch_s)
+    if given.command == "browse" and given.url is not None:
+        return _browse_url(given)
+    if given.command == "browse" and (given.config is None or given.source is None):
+        raise EdgeError(
+            "What shall be browsed?",
+            "请指定浏览对象。",
+            "Write an address (opc.tcp://…), or --config and --source.",
+            "请写地址(opc.tcp://…),或 --config 和 --source。",
+        )
     config = config_text.load(given.config)
     if given.command == "status":
         return control.status(config, given.lang, as_json=given.json, watch=given.watch)
@@ -111,6 +132,13 @@ def _dispatch(given: argparse.Namespace) -> int:
     if given.command == "browse":
         return asyncio.run(commands.browse(config, clock, given.source))
     return asyncio.run(_run(given, clock))
+
+
+def _browse_url(given: argparse.Namespace) -> int:
+    from edge_agent.sources.opcua.browse_command import Call, browse_url
+
+    call = Call(given.url, given.user, given.password_file, given.security, given.fingerprint, watch_s=given.watch, propose=given.propose)
+    return asyncio.run(browse_url(call, given.lang))
 
 
 def _certificates(given: argparse.Namespace, config: AgentConfig) -> int:

@@ -40,7 +40,7 @@ async def trust_server(config: AgentConfig, name: str, wanted: str | None, file:
         der = certificates.load(file).public_bytes(Encoding.DER)
         shown = trust.Presented.of(der, "", "")
     else:
-        shown = await _ask(source, name, config.edge)
+        shown = await ask_server(source, name, config.edge)
     found = certificates.facts(shown.leaf)
     store = trust.load_store(source.pki_dir, name)
     say((f"Certificate of {name}, {source.url}:" if lang == "en" else f"{name}({source.url})的证书:") + "\n" + trust.shown_lines(found, lang))
@@ -64,7 +64,7 @@ async def trust_server(config: AgentConfig, name: str, wanted: str | None, file:
     return 0
 
 
-async def _ask(source: OpcUaConfig, name: str, edge: str) -> trust.Presented:
+async def ask_server(source: OpcUaConfig, name: str, edge: str) -> trust.Presented:
     """The certificate of the endpoint that the agent would use; any secured one when the server has no such."""
     uri = security.application_uri(edge)
     host = urlsplit(source.url).hostname or ""
@@ -108,6 +108,10 @@ def _asked(store: trust.Store, lang: str) -> bool:
         )
     if store.kept is not None:
         warn("Another certificate was trusted until now; it will be replaced." if lang == "en" else "此前信任的是另一证书,将被替换。")
+    return confirmed(lang)
+
+
+def confirmed(lang: str) -> bool:
     question = "Is this the fingerprint shown at the PLC? [yes/no] " if lang == "en" else "与 PLC 上显示的指纹一致吗?[yes/no] "
     return input(question).strip().lower() in ("yes", "y", "是")
 
