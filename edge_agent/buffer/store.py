@@ -15,6 +15,7 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,9 @@ from typing import Any, TypeVar
 
 from edge_agent.buffer import blob, disk, sums
 from edge_agent.buffer.thin import Dropped, Thinner
+from edge_agent.contract import names
+from edge_agent.contract.delivery import GapRecord
+from edge_agent.contract.names import GapCause
 from edge_agent.contract.payload import DataType
 from edge_agent.errors import BufferLocked, BufferUnusable
 from edge_agent.pipeline.catalogue import Catalogue, Metric
@@ -47,6 +51,7 @@ _PAGES_MAX = 4_294_967_294
 _GIVEN_UP = "-reserve"
 _FULL_CHECK_BYTES = 64_000_000  # a larger file is checked page by page only after a fault (seconds a GB)
 WAL_BYTES = 8_000_000
+DAMAGED_MS = 5_000  # what a damaged record spans at most when no neighbour tells: watched_until comes as often
 COMMIT_WAL_BYTES = 40_000  # what a small commit writes to the WAL
 
 
@@ -112,12 +117,10 @@ class Buffer:
                 "Check the folder's rights and free space.",
                 "请检查目录权限和剩余空间。",
             ) from error
-        except (sqlite3.DatabaseError, sums.SumWrong):
-            self._put_aside()
-            return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=1.0, isolation_level=None, check_same_thread=False)
+        db.text_factory = lambda raw: raw.decode(errors="replace")  # a damaged text fails its sum, not its reader
         try:
             db.execute("pragma locking_mode=exclusive")  # one agent a file; also spares the shared-memory index
             mode = db.execute("pragma journal_mode=wal").fetchone()[0]
@@ -135,9 +138,14 @@ class Buffer:
             self._load(db)
             disk.flush_folder(self.path)
             suspect.unlink(missing_ok=True)
-        except BaseException:
+        except BaseException as error:
+            # ValueError: SumWrong, and SQLite's own words about a damaged schema, which quote it
+            if not isinstance(error, (sqlite3.DatabaseError, ValueError)) or isinstance(error, sqlite3.OperationalError):
+                db.close()
+                raise
+            self._put_aside()  # before it is closed: SQLite leaves a file that has moved, and its WAL, as they are
             db.close()
-            raise
+            return self._connect()
         return db
 
     def _load(self, db: sqlite3.Connection) -> None:
@@ -363,16 +371,38 @@ class Buffer:
 
     # --- reading back --------------------------------------------------------------------------------------------------------
     def read(self, after_n: int, limit: int) -> Iterator[Stored]:
-        """Records after `after_n` in order. A damaged one comes as empty columns (its number must not be missing) and is counted."""
+        """Records after `after_n` in order. A damaged one comes as a gap record of its device (its number must not be missing) and is counted."""
         for n, device, body in self._db.execute("select n, device, body from record where n > ? order by n limit ?", (after_n, limit)).fetchall():
-            yield Stored(n, device, self._unpack(n, device, body))
+            try:
+                yield Stored(n, device, self._unpack(n, device, body))
+            except blob.BlobDamaged:
+                yield self._damaged(n, device, body)
 
     def _unpack(self, n: int, device: str, body: bytes) -> Columns:
-        try:
-            return blob.unpack(body, n + int(self._metas["shift"]), device)
-        except blob.BlobDamaged:
-            self.damaged_records += 1
-            return Columns.empty()
+        return blob.unpack(body, n + int(self._metas["shift"]), device)
+
+    def _damaged(self, n: int, device: str, body: bytes) -> Stored:
+        self.damaged_records += 1
+        known = {metric.device for metric in self.catalogue.by_alias.values() if metric.device}
+        for other in sorted(known):  # only the device's name is damaged?
+            with suppress(blob.BlobDamaged):
+                return Stored(n, other, self._unpack(n, other, body))
+        gap = self.catalogue.find(device, names.GAP)
+        if gap is None:  # not a device that ever said a fact: nothing can be said of it
+            return Stored(n, device if device in known or not known else min(known), Columns.empty())
+        before, after = self._neighbour_ms(n, device, "<", "desc", -1), self._neighbour_ms(n, device, ">", "asc", 0)
+        to_ms = after or (before or 0) + DAMAGED_MS
+        record = GapRecord(before or max(0, to_ms - DAMAGED_MS), to_ms, GapCause.DAMAGED, f"record {n} of the buffer was damaged on the disk")
+        return Stored(n, device, Columns.of([(gap.alias, to_ms, int(DataType.STRING), record.to_json())]))
+
+    def _neighbour_ms(self, n: int, device: str, where: str, order: str, row: int) -> int | None:
+        """Time of the last value before, or the first one after, a record of the device."""
+        found = self._db.execute(f"select n, body from record where device = ? and n {where} ? order by n {order} limit 1", (device, n)).fetchone()  # noqa: S608
+        if found is not None:
+            with suppress(blob.BlobDamaged):
+                columns = self._unpack(found[0], device, found[1])
+                return int(columns.t_ms[row]) if len(columns) else None
+        return None
 
     @property
     def waiting(self) -> int:

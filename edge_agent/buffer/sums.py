@@ -38,6 +38,8 @@ def sign_text(owner: str, text: str) -> str:
 
 def text_of(owner: str, signed: str) -> str:
     """Raises SumWrong."""
+    if not isinstance(signed, str):  # SQLite keeps the type with the value
+        raise SumWrong(f"what is remembered of {owner}")
     if signed.startswith("{"):
         return signed
     if signed[:8] != f"{of(owner, signed[8:]):08x}":
@@ -52,6 +54,8 @@ def sign_time(owner: str, t_ms: int) -> int:
 
 def time_of(owner: str, signed: int) -> int:
     """Raises SumWrong."""
+    if not isinstance(signed, int):
+        raise SumWrong(f"the proven moment of {owner}")
     if 0 <= signed < _PLAIN_MAX:
         return signed
     t_ms = (signed & ~_SIGNED) >> _BITS
@@ -66,7 +70,7 @@ def sign_bytes(owner: str, raw: bytes) -> bytes:
 
 def bytes_of(owner: str, signed: bytes) -> bytes:
     """Raises SumWrong."""
-    raw = signed[4:]
+    raw = signed[4:] if isinstance(signed, bytes) else b""
     if sign_bytes(owner, raw) != signed:
         raise SumWrong(f"what source {owner} remembers")
     return raw

@@ -42,6 +42,8 @@ class GapCause(StrEnum):
     OVERFLOW = "overflow"  # the server's queue dropped values (OPC UA overflow bit)
     BUFFER_FULL = "buffer_full"  # the agent's own disk bound was reached
     BAD_QUALITY = "bad_quality"  # the source itself says the value is bad
+    DAMAGED = "damaged"  # what the buffer held of that time was damaged on the disk
+    CLOCK = "clock"  # the edge's clock was set: that stretch of time was not watched, or was watched under another time
     NEW_BUFFER = "new_buffer"  # a new disk: what the old buffer still held is unknown
 
 

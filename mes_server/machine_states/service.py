@@ -67,6 +67,8 @@ CAUSES: dict[str, tuple[str, str]] = {
     "overflow": ("数据源队列溢出", "the source's queue dropped values"),
     "buffer_full": ("边缘缓存已满", "the edge's disk bound was reached"),
     "bad_quality": ("数据源标记为坏值", "the source itself said the value is bad"),
+    "damaged": ("边缘缓存数据损坏", "what the edge's buffer held was damaged on its disk"),
+    "clock": ("边缘网关时钟被调整", "the edge's clock was set"),
     "new_buffer": ("边缘更换了存储", "the edge has a new disk"),
     rules.NOT_YET_KNOWN: ("尚未收到", "not yet known"),
     rules.NOT_WATCHED: ("未接入", "not watched"),

@@ -38,6 +38,8 @@ const CAUSES: Record<string, Pair> = {
   source_lost: ['设备或电表无应答', 'Machine or meter did not answer'],
   overflow: ['设备队列溢出', 'Queue overflowed in the machine'],
   buffer_full: ['采集器缓存已满', 'Edge buffer was full'],
+  damaged: ['采集器缓存数据损坏', 'Edge buffer was damaged'],
+  clock: ['采集器时钟被调整', 'Edge clock was set'],
   bad_quality: ['设备报告数值无效', 'Machine called its value bad'],
   new_buffer: ['采集器缓存更换', 'New edge buffer'],
   not_yet_known: ['尚未收到', 'Not yet received'],

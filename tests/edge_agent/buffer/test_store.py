@@ -208,11 +208,26 @@ def test_the_reserve_is_used_for_facts_and_filled_again(tmp_path: Path) -> None:
     buffer.close()
 
 
-def test_a_damaged_record_keeps_its_number(tmp_path: Path) -> None:
+def test_a_damaged_record_keeps_its_number_and_is_a_gap_of_its_device(tmp_path: Path) -> None:
     buffer = open_buffer(tmp_path)
-    buffer.commit([("A", columns(1.0)), ("A", columns(2.0))])
-    buffer._db.execute("update record set body = ? where n = 1", (b"junk",))
-    assert [(s.n, len(s.columns)) for s in buffer.read(0, 10)] == [(1, 0), (2, 1)]
+    gap = buffer.catalogue.metric("A", names.GAP, DataType.STRING)
+    buffer.commit([("A", columns(1.0, t_ms=1000)), ("A", columns(2.0, t_ms=2000)), ("B", columns(3.0)), ("A", columns(4.0, t_ms=4000))])
+    buffer._db.execute("update record set body = ? where n = 2", (b"junk",))
+    found = {s.n: s for s in buffer.read(0, 10)}
+    assert list(found) == [1, 2, 3, 4] and buffer.damaged_records == 1
+    ((alias, at_ms, _, said),) = found[2].columns.rows()
+    assert (alias, at_ms) == (gap.alias, 4000)
+    assert {key: json.loads(str(said))[key] for key in ("from_ms", "to_ms", "cause")} == {"from_ms": 1000, "to_ms": 4000, "cause": "damaged"}
+    buffer.close()
+
+
+def test_a_record_whose_device_was_damaged_is_known_by_its_sum(tmp_path: Path) -> None:
+    buffer = open_buffer(tmp_path)
+    metric = buffer.catalogue.metric("SAW-01", names.GOOD_TOTAL, DataType.INT64)
+    buffer.catalogue.metric("LAT-01", names.GOOD_TOTAL, DataType.INT64)
+    buffer.commit([("SAW-01", columns(1.0, alias=metric.alias))])
+    buffer._db.execute("update record set device = 'SAW-00'")
+    assert [(s.device, len(s.columns)) for s in buffer.read(0, 10)] == [("SAW-01", 1)]
     buffer.close()
 
 
