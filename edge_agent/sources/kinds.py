@@ -8,6 +8,7 @@ from edge_agent.sources.mbus.kind import KIND as MBUS
 from edge_agent.sources.modbus.kind import KIND as MODBUS
 from edge_agent.sources.mtconnect.kind import KIND as MTCONNECT
 from edge_agent.sources.opcua.kind import KIND as OPCUA
+from edge_agent.sources.s7.kind import KIND as S7
 
-KINDS: tuple[Kind, ...] = (OPCUA, MODBUS, MBUS, DLT645, MTCONNECT)
+KINDS: tuple[Kind, ...] = (OPCUA, MODBUS, MBUS, DLT645, MTCONNECT, S7)
 BY_TYPE: dict[str, Kind] = {kind.type: kind for kind in KINDS}

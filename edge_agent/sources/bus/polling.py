@@ -18,7 +18,6 @@ from edge_agent.events import Batch, Lost, Resumed
 from edge_agent.health import SourceHealth
 from edge_agent.pipeline.columns import BOOL, DOUBLE, STRING, Columns, Value
 from edge_agent.pipeline.tags import Tag
-from edge_agent.sources.bus.config import BusConfig
 from edge_agent.sources.bus.line import LineBroken, NoAnswer
 from edge_agent.sources.source import Browsed, ReadResult, Sink
 
@@ -34,6 +33,16 @@ class Refused:
 
 
 Answer = Value | Refused
+
+
+class Polling(Protocol):
+    """What this needs of a source's config (BusConfig, or that of a PLC)."""
+
+    @property
+    def align(self) -> bool: ...
+
+    @property
+    def dead_device_skip_s(self) -> float: ...
 
 
 class Bus(Protocol):
@@ -85,7 +94,7 @@ class PolledSource:
     def __init__(
         self,
         name: str,
-        config: BusConfig,
+        config: Polling,
         clock: Clock,
         tags: Mapping[tuple[str, str], Tag],
         indices: Mapping[str, int],

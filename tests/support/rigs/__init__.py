@@ -18,6 +18,7 @@ RIGS: dict[str, tuple[str, dict[str, object]]] = {
     "mtconnect agent": ("mtconnect", {"way": "stream"}),
     "mtconnect agent polled": ("mtconnect", {"way": "poll"}),
     "mtconnect adapter": ("mtconnect", {"way": "shdr"}),
+    "s7": ("s7", {}),
 }
 SOURCE, DEVICE = "SRC", "D-1"
 

@@ -1,0 +1,1 @@
+"""Siemens S7 (300, 400, 1200, 1500) over ISO on TCP."""
