@@ -71,7 +71,7 @@ class DeliveryConfig(Model):
     retry_s: float = option(
         5.0, "no answer from the server for this long: send unanswered records again", "服务器无应答多久后重发", "s", ge=0.2, le=600
     )
-    window_records: int = option(256, "unanswered historical records on their way at most", "在途历史记录上限", ge=1, le=100_000)
+    window_records: int = option(8192, "unanswered historical records on their way at most", "在途历史记录上限", ge=1, le=100_000)
     window_kb: int = option(4096, "unanswered historical bytes on their way at most", "在途历史数据上限", "kB", ge=16, le=1_000_000)
     record_values_max: int = option(5000, "values in one record (one DDATA message) at most", "单条记录最多值数", ge=10, le=20_000)
     health_s: float = option(5.0, "between health reports (NDATA)", "健康状态上报间隔", "s", ge=0.5, le=300)

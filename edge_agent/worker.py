@@ -36,7 +36,7 @@ from edge_agent.storage import StorageWatch
 INTAKE_VALUES_MAX = 400_000  # values handed in and not yet stored; beyond it sources wait
 BEAT_MIN_S = 1.0
 DISK_FULL_RETRY_S = 1.0
-READ_RECORDS = 64
+READ_RECORDS = 256
 IDLE_S = 0.05
 _STOP = object()
 

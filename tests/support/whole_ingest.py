@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.contract.clock import PlantClock
+from mes_server.ingest.booking import Link
 from mes_server.ingest.broker_settings import BrokerLink
 from mes_server.ingest.service import IngestBounds, IngestService, edges_health
 from tests.support.broker import HOST_ID, Broker
-from tests.support.ingest import Bench, bench
+from tests.support.ingest import Bench, Recorder, bench
 from tests.support.wait import eventually
 
 
@@ -45,9 +46,12 @@ class WholeIngest:
 
 
 @contextmanager
-def whole_ingest(folder: Path, broker: Broker, *, port: int = 0, **bounds: Any) -> Iterator[WholeIngest]:
-    """`port`: instead of the broker's own (a proxy)."""
-    with bench(folder / "ingest", clock=PlantClock()) as made:
+def whole_ingest(
+    folder: Path, broker: Broker, *, port: int = 0, links: dict[tuple[str, str], Link] | None = None, **bounds: Any
+) -> Iterator[WholeIngest]:
+    """`port`: instead of the broker's own (a proxy). `links`: devices that are booked, (edge, device) -> machine or meter."""
+    more: dict[str, Any] = {} if links is None else {"booking": Recorder(links)}
+    with bench(folder / "ingest", clock=PlantClock(), **more) as made:
         ingest = WholeIngest(made, broker, port, bounds)
         try:
             yield ingest
