@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     once = command("read-once", "Read every configured value once and print it. 读取一次。", clock=True)
     once.add_argument("--source", help="only this source / 仅此数据源")
     _browse_command(command)
+    _probe_command(command)
     state = command("status", "How the running agent is: sources, gaps, buffer, delivery. 运行状态。")
     state.add_argument("--json", action="store_true", help="as one JSON object / 以 JSON 输出")
     state.add_argument("--watch", action="store_true", help="every second until Ctrl-C / 每秒刷新")
@@ -73,6 +74,21 @@ def _browse_command(command: Callable[..., argparse.ArgumentParser]) -> None:
     browse.add_argument("--propose", type=Path, metavar="FILE", help="write a config with the guessed meanings / 写出建议的配置文件")
 
 
+def _probe_command(command: Callable[..., argparse.ArgumentParser]) -> None:
+    probe = command("probe-meter", "Find out which Modbus meter it is, and print its config lines. 识别 Modbus 电表。", config=False)
+    probe.add_argument("where", nargs="?", metavar="HOST[:PORT]", help="Modbus TCP meter or gateway (port 502) / 地址")
+    probe.add_argument("--serial", metavar="DEV", help="a serial port instead, as /dev/ttyUSB0 / 串口")
+    probe.add_argument("--baud", type=int, default=9600, help="serial: speed (9600) / 波特率")
+    probe.add_argument("--parity", choices=("none", "even", "odd"), default="none", help="serial: parity (none) / 校验位")
+    probe.add_argument("--stop-bits", type=int, choices=(1, 2), default=1, help="serial: stop bits (1) / 停止位")
+    probe.add_argument("--rtu-over-tcp", action="store_true", help="the gateway passes RTU frames through / 网关透传 RTU 帧")
+    probe.add_argument("--unit", type=int, help="unit id (1) / 从站号")
+    probe.add_argument("--units", metavar="1-10", help="several unit ids: 1-10 or 1,4,7 / 多个从站号")
+    probe.add_argument("--model", action="append", dest="models", help="try only this model; may be repeated / 仅尝试此型号,可重复")
+    probe.add_argument("--timeout", type=float, default=1.0, help="seconds to wait for an answer (1) / 超时")
+    probe.add_argument("--seconds", type=float, default=3.0, help="seconds between two looks at the energy (3) / 两次读电量的间隔")
+
+
 def _certificate_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     trust = command("trust", "Show an OPC UA server's certificate and trust it by its fingerprint. 查看并信任服务器证书。")
     trust.add_argument("--source", required=True, help="OPC UA source / 数据源")
@@ -101,6 +117,10 @@ def _dispatch(given: argparse.Namespace) -> int:
     if given.command == "sample-config":
         print(config_text.sample(given.lang, given.types or config_text.SAMPLED), end="")
         return 0
+    if given.command == "probe-meter":
+        from edge_agent.sources.modbus import probe_command
+
+        return probe_command.run(given, given.lang)
     if given.command == "check-config":
         return commands.check_config(given.file or given.config, given.lang)
     if given.command == "apply":

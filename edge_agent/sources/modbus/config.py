@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from edge_agent.config_model import DeviceConfig, Id, MetricName, PolledMetric, SourceBase, option
 
 WordOrder = Literal["ABCD", "CDAB", "BADC", "DCBA"]
+Table = Literal["holding", "input", "coil", "discrete"]
 RegisterType = Literal["bool", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "pf_four_quadrant"]
 
 
@@ -25,9 +26,7 @@ class ModbusMetric(PolledMetric):
         description="Modbus register, zero based as on the wire",
         json_schema_extra={"zh": "Modbus 寄存器(从 0 起)", "unit": ""},
     )
-    table: Literal["holding", "input", "coil", "discrete"] = option(
-        "holding", "Modbus table (function code 3, 4, 1, 2)", "Modbus 表(功能码 3、4、1、2)"
-    )
+    table: Table = option("holding", "Modbus table (function code 3, 4, 1, 2)", "Modbus 表(功能码 3、4、1、2)")
     type: RegisterType | None = option(None, "Modbus data type (float32 when not given)", "Modbus 数据类型(缺省 float32)")
     word_order: WordOrder | None = option(
         None, "order of the bytes of a value of several registers; ABCD is big endian", "多寄存器值的字节序,ABCD 为大端"
@@ -47,6 +46,10 @@ class ModbusDevice(DeviceConfig):
         "电表型号,寄存器表来自 sources/modbus/meters/;sunspec:由电表自述",
     )
     word_order: WordOrder | None = option(None, "overrides the model's order of bytes", "覆盖型号的字节序")
+    table: Literal["holding", "input"] | None = option(None, "overrides the model's table", "覆盖型号的 Modbus 表")
+    register_offset: int = option(
+        0, "added to every register of the model, for gateways and firmware that count otherwise", "型号所有寄存器地址的偏移", ge=-10, le=10
+    )
     ct_ratio: float = option(
         1.0, "current transformer, for a meter that shows secondary values (200/5 A is 40)", "电流互感器变比(电表显示二次值时;200/5 A 写 40)", gt=0
     )

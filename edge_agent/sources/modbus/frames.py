@@ -16,6 +16,7 @@ BITS: Final = frozenset({"coil", "discrete"})
 BUSY: Final = 6
 NO_PATH: Final = 10
 NO_TARGET: Final = 11  # gateway: the device behind it does not answer
+RANGE_REFUSED: Final = frozenset({2, 3})  # one address or the count was wrong: others of the range may be good
 SILENT: Final = frozenset({NO_PATH, NO_TARGET})
 EXCEPTION_FRAME: Final = 5  # unit, function, code, CRC
 _WORDS: Final = {

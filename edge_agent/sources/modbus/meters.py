@@ -95,6 +95,8 @@ def _of_the_model(device_id: str, name: str, device: ModbusDevice) -> dict[str, 
         key = ratios.counterpart(theirs, device.invert)
         if device.only is None or key in device.only:
             out[key] = metric.model_dump(by_alias=True, exclude_unset=True)
-            if device.word_order is not None:
-                out[key]["word_order"] = device.word_order
+            overrides = {"word_order": device.word_order, "table": device.table}
+            out[key].update({name: given for name, given in overrides.items() if given is not None})
+            if metric.register_ is not None:
+                out[key]["register"] = max(0, metric.register_ + device.register_offset)
     return out

@@ -67,3 +67,9 @@ def _fits(group: list[Field], field: Field, max_words: int, max_hole: int, one_p
 
 def _request(group: list[Field]) -> Request:
     return Request(group[0].table, group[0].address, _end(group) - group[0].address, tuple(group))
+
+
+def split(request: Request) -> list[Request]:
+    """A request the device refused, in smaller ones: first without its holes, then each value by itself."""
+    parts = plan(request.fields, max_words=max(request.count, 1), max_hole=0)
+    return parts if len(parts) > 1 else plan(request.fields, one_per_field=True)

@@ -22,7 +22,7 @@ from edge_agent.pipeline.tags import DeviceSource, Tag
 from edge_agent.sources.modbus import codec, frames, sunspec
 from edge_agent.sources.modbus.config import ModbusConfig, ModbusMetric
 from edge_agent.sources.modbus.link import Link, NoAnswer
-from edge_agent.sources.modbus.plan import Field, Request, plan
+from edge_agent.sources.modbus.plan import Field, Request, plan, split
 from edge_agent.sources.modbus.rtu import Line, ModbusRtu
 from edge_agent.sources.modbus.tcp import ModbusTcp
 from edge_agent.sources.source import Browsed, ReadResult, Sink
@@ -108,14 +108,17 @@ class ModbusSource:
         now_ms = self.clock.now_ms()
         try:
             for meter in self._meters:
-                for request in (request for poll in meter.polls for request in poll.requests):
+                for poll in meter.polls:
                     try:
-                        words = await self._ask(meter, request)
-                    except (frames.DeviceError, NoAnswer) as error:
-                        out += [ReadResult(meter.id, f.key, f"{f.table} {f.address}", None, None, str(error)) for f in request.fields]
+                        answers = await self._fetch_all(meter, poll)
+                    except NoAnswer as error:
+                        fields = [f for request in poll.requests for f in request.fields]
+                        out += [ReadResult(meter.id, f.key, f"{f.table} {f.address}", None, None, str(error)) for f in fields]
                         continue
-                    for f in request.fields:
-                        out.append(ReadResult(meter.id, f.key, f"{f.table} {f.address}", _value(f, request, words), now_ms))
+                    for request, words in answers:
+                        for f in request.fields:
+                            value, why = ("", str(words)) if isinstance(words, frames.DeviceError) else (_value(f, request, words), "")
+                            out.append(ReadResult(meter.id, f.key, f"{f.table} {f.address}", None if why else value, None if why else now_ms, why))
                 out += await self._read_told_once(meter, now_ms)
         finally:
             await self._connection.close()
@@ -224,11 +227,9 @@ class ModbusSource:
     async def _read(self, meter: _Meter, due: list[_Poll], tick_ms: int) -> list[tuple[int, int, int, Value]]:
         """Rows (tag, t_ms, kind, value) of a device; a register it refuses is named in the health and left out."""
         rows: list[tuple[int, int, int, Value]] = []
-        for request in (request for poll in due for request in poll.requests):
-            try:
-                words = await self._ask(meter, request)
-            except frames.DeviceError as error:
-                self._refused(meter, error, [self._words[f.tag] for f in request.fields])
+        for request, words in [answer for poll in due for answer in await self._fetch_all(meter, poll)]:
+            if isinstance(words, frames.DeviceError):
+                self._refused(meter, words, [self._words[f.tag] for f in request.fields])
                 continue
             for f in request.fields:
                 value = _value(f, request, words)
@@ -247,6 +248,22 @@ class ModbusSource:
                 self.health.failed.pop(f"{meter.id} (sunspec)", None)
                 rows += [(poll.told[key], tick_ms, DOUBLE, value) for key, value in found.items()]
         return rows
+
+    async def _fetch_all(self, meter: _Meter, poll: _Poll) -> list[tuple[Request, list[int] | frames.DeviceError]]:
+        """Every request of a poll with its words, or the exception; a range that is refused is read in parts from now on. Raises NoAnswer."""
+        answers = [answer for request in poll.requests for answer in await self._fetch(meter, request)]
+        poll.requests = [request for request, _ in answers]
+        return answers
+
+    async def _fetch(self, meter: _Meter, request: Request) -> list[tuple[Request, list[int] | frames.DeviceError]]:
+        try:
+            return [(request, await self._ask(meter, request))]
+        except frames.DeviceError as error:
+            if error.code in frames.SILENT:
+                raise NoAnswer(f"unit {meter.unit}: {error}", f"从站 {meter.unit}:{error}") from error
+            if error.code not in frames.RANGE_REFUSED or len(request.fields) < 2:
+                return [(request, error)]
+        return [answer for part in split(request) for answer in await self._fetch(meter, part)]
 
     def _refused(self, meter: _Meter, error: frames.DeviceError, what: Iterable[str]) -> None:
         """A register the device refuses is named. Raises NoAnswer where it is a gateway that says its device is silent."""

@@ -71,6 +71,15 @@ def test_requests_follow_what_the_device_can_take(tmp_path: Path, slave: Slave, 
     assert requests(slave) == wanted
 
 
+def test_a_range_with_a_hole_that_is_refused_is_read_in_parts_from_then_on(tmp_path: Path, slave: Slave) -> None:
+    """A device that refuses every request with a register in it that it does not have: nothing has to be configured for it."""
+    slave.behave = lambda asked: [asked.exception(2) if asked.address <= 3 < asked.address + asked.count else asked.good()]
+    session = Session(config(tmp_path, slave, "period_s = 0.1"))
+    assert session.run(lambda s: len(s.batches()) >= 3) is None
+    assert requests(slave)[:7] == [(0, 6), (0, 1), (5, 1), (200, 1), (0, 1), (5, 1), (200, 1)]
+    assert session.healths["M"].failed == {}
+
+
 def test_a_busy_device_is_asked_again(tmp_path: Path, slave: Slave, capsys: pytest.CaptureFixture[str]) -> None:
     slave.behave = lambda asked: [asked.exception(6) if asked.nth <= 3 else asked.good()]
     assert read_once(tmp_path, slave, "busy_retries = 3") == 0
