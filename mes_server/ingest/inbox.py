@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from typing import NamedTuple
 
+CONNECTED = "\0connected"  # in place of a topic: from here on messages come over a new connection, and who spoke in between was not heard
 OVERHEAD_BYTES = 200  # of one waiting message beside its payload
 
 

@@ -23,7 +23,7 @@ from mes_server.ingest import codec
 from mes_server.ingest.delivery import Stream
 from mes_server.ingest.facts import Event
 from mes_server.ingest.fence import Fence
-from mes_server.ingest.inbox import Message
+from mes_server.ingest.inbox import CONNECTED, Message
 from mes_server.ingest.live_table import LiveTable
 from mes_server.ingest.nodes import UNKNOWN, Host, Node, TooMany
 
@@ -111,6 +111,11 @@ class Intake:
         run: list[tuple[Message, Topic, Node]] = []
         for message in messages:
             self.due.bytes += len(message.payload)
+            if message.topic == CONNECTED:
+                self._data(run, now_s, now_ms)
+                run = []
+                self._sessions_are_over(now_s, now_ms)
+                continue
             where = self._where(message.topic)
             if where is None:
                 self.put_aside(message, "not a Sparkplug topic of this plant")
@@ -131,6 +136,14 @@ class Intake:
             run = []
             self._control(message, where, node, now_s, now_ms)
         self._data(run, now_s, now_ms)
+
+    def _sessions_are_over(self, now_s: float, now_ms: int) -> None:
+        """The connection was lost: edges may have died, been replaced or been born anew unheard, and a kept alias may mean another value by now.
+        Nothing is taken from them before they have said themselves again."""
+        for node in self.host.nodes.values():
+            self.host.node_death(node, now_ms)
+            self.host.ask_rebirth(node, now_s)
+            self.touched.update((node.edge, name) for name in node.devices)
 
     def take_due(self) -> Due:
         due, self.due = self.due, Due()

@@ -20,6 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from edge_agent.contract.clock import Clock
 from edge_agent.contract.topics import NAMESPACE, state_topic
 from mes_server.ingest.broker_settings import BrokerLink
+from mes_server.ingest.inbox import CONNECTED
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class MqttLink:
             log.error("%s", self.fault)
             return
         self.connects += 1
+        self._put(CONNECTED, b"")  # before anything that comes over this connection
         with self._lock:
             self._granted.clear()
             for filters in ([(self._state, 1)], [(f"{NAMESPACE}/+/NDEATH/+", 1), *((f"{NAMESPACE}/+/{kind}/#", 0) for kind in _DATA)]):

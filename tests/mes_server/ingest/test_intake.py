@@ -59,6 +59,16 @@ def test_the_quarantine_is_bounded(made: Bench, monkeypatch: pytest.MonkeyPatch)
     assert made.scalar("select count(*) from ingest_quarantine") == 30 and made.service.figures["quarantined"] == 200
 
 
+def test_after_a_lost_connection_nothing_is_taken_before_a_new_birth(made: Bench) -> None:
+    """A birth that nobody heard may have given the old numbers other meanings (R01: a broker that keeps STATE lets edges be born into the void)."""
+    made.feed(*births(), count(made, 1, 10, 1), ("\0connected", b""), count(made, 2, 99, 2))
+    made.commit()
+    assert made.answers[-1] == (EPOCH, 1) and made.rebirths == 1 and made.booking.good() == 0
+    made.feed(*births(), count(made, 2, 12, 2))
+    made.commit()
+    assert made.answers[-1] == (EPOCH, 2) and made.booking.good() == 2
+
+
 def test_data_before_a_birth_is_not_taken_and_a_rebirth_is_asked_for(made: Bench) -> None:
     made.feed(count(made, 1, 0, 1))
     made.commit()
