@@ -268,7 +268,7 @@ class Buffer:
             try:
                 size = self._transaction(partial(self._put, stored, new_metrics, device_rows, proven_rows, source_rows, answered_n))
                 break
-            except BaseException as error:
+            except sqlite3.Error as error:
                 self.catalogue.put_back(new_metrics)
                 self.thinned_values = thinned_before
                 if not disk.is_full(error):

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[Callable[[Settings, argparse.Namespace], int], str]] =
     "init": (serve.init, "make the data folder and tables, and the first administrator or a one-time set-up token"),
     "serve": (serve.serve, "run the server (migrates first)"),
     "migrate": (serve.migrate, "bring the tables to the newest revision; a copy is kept"),
+    "invite-edge": (serve.invite_edge, "print a one-time code by which an edge box becomes this plant's; the server may run"),
     "verify": (checks.verify, "prove the journal's chain and the database's integrity"),
     "backup": (backup.backup, "write a backup with a sha256 manifest; the server may run"),
     "restore": (backup.restore, "check a backup and put it into an empty data folder; the server must be stopped"),
@@ -54,6 +55,8 @@ def _own_options(name: str, one: argparse.ArgumentParser) -> None:
         one.add_argument("--admin-user", metavar="NAME", help="make the first administrator now (unattended)")
         one.add_argument("--admin-password-file", type=Path, metavar="FILE", help="file with the administrator's password")
         one.add_argument("--admin-name", default="Administrator", help="the administrator's name")
+    if name == "invite-edge":
+        one.add_argument("edge", help="edge id, as in the plant model (EDGE-L1)")
     if name == "backup":
         one.add_argument("--out", type=Path, metavar="DIR", help="folder to write the backup into (default: <data>/backups)")
     if name == "restore":

@@ -132,6 +132,26 @@ def init(settings: Settings, args: argparse.Namespace) -> int:
     return 0
 
 
+def invite_edge(settings: Settings, args: argparse.Namespace) -> int:
+    """Prints a one-time code for an edge box. May run beside the server."""
+    with opened(settings) as db:
+        acts = Acts(db, PlantClock(), Live())
+        acts.start()
+        try:
+            good_s = settings.identity.enrolment_s
+            made = access.invite_edge(acts, args.edge, real_now_ms=PlantClock().now_ms(), good_s=good_s, actor=None)
+        finally:
+            acts.stop()
+    minutes = settings.identity.enrolment_s // 60
+    say(
+        f"网关 {made.edge} 的注册代码（{minutes} 分钟内有效，仅可使用一次）/ enrolment code (good once, for {minutes} minutes):",
+        f"  {made.code}",
+        "在网关上运行 / on the edge box:",
+        f"  gemba-edge enrol http://SERVER:{settings.http.port} {made.code}",
+    )
+    return 0
+
+
 def _make_administrator(settings: Settings, acts: Acts, args: argparse.Namespace) -> None:
     if not (args.admin_user and args.admin_password_file):
         raise CommandFailed(

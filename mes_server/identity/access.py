@@ -30,6 +30,7 @@ from mes_server.identity.schemas import (
     EnrolmentIn,
     EnrolmentOut,
     EnrolOut,
+    Invitation,
     Me,
     OnShift,
     RoleIn,
@@ -40,8 +41,9 @@ from mes_server.identity.schemas import (
 from mes_server.identity.service import Identity, role_list
 from mes_server.identity.sessions import Place, note
 from mes_server.kit.actor import Actor
-from mes_server.kit.acts import recorded_ms
+from mes_server.kit.acts import Acts, recorded_ms
 
+EDGE = "edge"  # a device kind: an edge box; it signs in at the broker, not here
 ON_SHIFT_MS = 12 * 3_600_000
 ON_SHIFT_MAX = 60
 DAY_MS = 86_400_000
@@ -229,13 +231,59 @@ def enrol(identity: Identity, code: str, *, address: str) -> EnrolOut:
 
     def take(session: Session) -> EnrolOut:
         row = repository.device_by(session, enrol_hash=given)
-        if row is None or row.enrol_until_real_ms is None or identity.real.now_ms() >= row.enrol_until_real_ms:
+        if row is None or row.kind == EDGE or row.enrol_until_real_ms is None or identity.real.now_ms() >= row.enrol_until_real_ms:
             raise EnrolmentWrong
         row.enrol_hash, row.enrol_until_real_ms = None, None
         row.token_hash, row.enrolled_ms = rules.token_hash(token), recorded_ms(session)
         session.flush()
         note(session, "device.enrolled", f"device:{row.code}", person=None, device=row.code)
         return EnrolOut(device=row.code, device_token=token, station=row.station, kind=row.kind)
+
+    try:
+        return identity.kit.acts.run_system_sync(take)
+    except EnrolmentWrong:
+        identity.limits.wrong(None, key)
+        raise
+
+
+def invite_edge(acts: Acts, edge: str, *, real_now_ms: int, good_s: int, actor: Actor | None) -> Invitation:
+    """A one-time code for an edge box; a new one makes the old one worthless. The box's own sign-in at the broker is not touched by it.
+
+    `actor` None: the command line. Raises EnrolmentWrong where a tablet has that name.
+    """
+    code = base64.b32encode(secrets.token_bytes(10)).decode()
+    until = real_now_ms + good_s * 1000
+
+    def put(session: Session) -> None:
+        row = repository.device_by(session, code=edge)
+        if row is not None and row.kind != EDGE:
+            raise EnrolmentWrong
+        if row is None:
+            row = DeviceRow(code=edge, name=edge, kind=EDGE, station=None)
+            session.add(row)
+        row.enrol_hash, row.enrol_until_real_ms, row.revoked_ms = rules.token_hash(code), until, None
+        session.flush()
+        note(session, "device.invited", f"device:{edge}", person=actor.person if actor else None, device=actor.device if actor else None)
+
+    acts.run_system_sync(put)
+    return Invitation(edge=edge, code=code, expires_at=iso(until))
+
+
+def enrol_edge(identity: Identity, code: str, *, address: str) -> str:
+    """The edge id that the one-time code was made for. Raises EnrolmentWrong, TooManyTries."""
+    key = [f"enrol:{address}"]
+    identity.limits.check(None, key)
+    given = rules.token_hash(code.strip().upper())
+
+    def take(session: Session) -> str:
+        row = repository.device_by(session, enrol_hash=given)
+        if row is None or row.kind != EDGE or row.enrol_until_real_ms is None or identity.real.now_ms() >= row.enrol_until_real_ms:
+            raise EnrolmentWrong
+        row.enrol_hash, row.enrol_until_real_ms = None, None
+        row.enrolled_ms = recorded_ms(session)
+        session.flush()
+        note(session, "device.enrolled", f"device:{row.code}", person=None, device=row.code)
+        return row.code
 
     try:
         return identity.kit.acts.run_system_sync(take)

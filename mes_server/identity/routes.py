@@ -47,7 +47,7 @@ async def identity_of(request: Request) -> Identity:
 IdentityDep = Annotated[Identity, Depends(identity_of)]
 
 
-def _address(request: Request) -> str:
+def address_of(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
@@ -87,7 +87,7 @@ def get_setup(kit: KitDep) -> SetupState:
 @router.post("/setup", operation_id="set_up", dependencies=[OPEN])
 def set_up(request: Request, response: Response, identity: IdentityDep, body: SetUp) -> SessionOpened:
     """Makes the first administrator with the one-time token that the server printed; closed for ever afterwards."""
-    opened = access.set_up(identity, body, address=_address(request))
+    opened = access.set_up(identity, body, address=address_of(request))
     return _with_cookie(request, response, opened, identity.sessions.whole_s)
 
 
@@ -95,7 +95,7 @@ def set_up(request: Request, response: Response, identity: IdentityDep, body: Se
 def sign_in(request: Request, response: Response, identity: IdentityDep, body: SignIn) -> SessionOpened:
     """Badge, person and PIN, or user and password. Header X-Device: the enrolled device's token."""
     device_token = request.headers.get("x-device")
-    opened = access.sign_in(identity, body, address=_address(request), device_token=device_token, old_token=_old_token(request))
+    opened = access.sign_in(identity, body, address=address_of(request), device_token=device_token, old_token=_old_token(request))
     return _with_cookie(request, response, opened, identity.sessions.whole_s)
 
 
@@ -199,7 +199,7 @@ def begin_enrolment(request: Request, identity: IdentityDep, body: EnrolmentIn, 
 
 @router.post("/devices/enrol", operation_id="enrol_device", dependencies=[OPEN])
 def enrol_device(request: Request, identity: IdentityDep, body: EnrolIn) -> EnrolOut:
-    return access.enrol(identity, body.code.get_secret_value(), address=_address(request))
+    return access.enrol(identity, body.code.get_secret_value(), address=address_of(request))
 
 
 @router.get("/devices", operation_id="list_devices")

@@ -143,6 +143,12 @@ class EnrolmentOut(_Shape):
     expires_at: str
 
 
+class Invitation(_Shape):
+    edge: str
+    code: str
+    expires_at: str
+
+
 class EnrolIn(_Shape):
     code: Secret
 

@@ -70,6 +70,7 @@ class EmbeddedBroker:
         self._make_folders()
         self._take_lock()
         self._end_orphan()
+        self._edges |= self._known_users()
         if self._port == 0:
             self._port = _free_port(self._host)
         self.write_config()
@@ -117,6 +118,10 @@ class EmbeddedBroker:
             self.write_config()
             if self._process.poll() is None:
                 self._process.send_signal(signal.SIGHUP)
+
+    def _known_users(self) -> set[str]:
+        """Edges that were given a sign-in before, by the plant model or by enrolment: they keep it over a restart."""
+        return {file.stem for file in (self._folder / "users").glob("*.json")} - {SERVER_USER}
 
     def credentials_path(self, user: str) -> Path:
         return self._folder / "users" / f"{user}.json"

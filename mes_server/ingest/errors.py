@@ -32,6 +32,17 @@ class BrokerInUse(MesError):
     next_zh = "请停止另一个服务器进程，或为本进程设置单独的数据目录。"
 
 
+class EdgeSignInUnknown(MesError):
+    """The broker is not ours, and nobody has put this edge's sign-in where we look."""
+
+    code = "edge_sign_in_unknown"
+    status = 409
+    en = "This server does not make users at your broker, and has no sign-in for edge {edge}."
+    zh = "本服务器不管理您的消息代理的用户，也没有网关 {edge} 的登录信息。"
+    next_en = "Make the user at the broker and put its credentials into {file}, then ask for a new code."
+    next_zh = "请在消息代理上建立用户，将登录信息写入 {file}，然后重新申请代码。"
+
+
 class MarkMoved(MesError):
     """The mark in the database is not the one this process set: two servers take in data over one database."""
 

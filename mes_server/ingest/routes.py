@@ -1,17 +1,24 @@
-"""HTTP of the quarantine: what came from the edges and could not be read or booked."""
+"""The edges' door over HTTP: a box becomes this plant's by a one-time code; and what came from edges and could not be read or booked."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
 
 from edge_agent.contract.clock import iso
+from edge_agent.contract.topics import ID_PATTERN
+from mes_server.identity import access
+from mes_server.identity.routes import IdentityDep, address_of
 from mes_server.ingest import repository
 from mes_server.ingest.desk import Desk
-from mes_server.ingest.schemas import PutAsideView, RetryAnswer, RetryPutAside
+from mes_server.ingest.schemas import EdgeEnrolIn, EdgeEnrolled, EdgeInvitation, PutAsideView, RetryAnswer, RetryPutAside
 from mes_server.kit.actor import Actor
-from mes_server.kit.http import CursorQuery, KitDep, LimitQuery, Page, allow, decode_cursor, encode_cursor
+from mes_server.kit.http import OPEN, CursorQuery, KitDep, LimitQuery, Page, allow, decode_cursor, encode_cursor
 
 router = APIRouter(tags=["ingest"])
+EdgeId = Annotated[str, Path(pattern=f"^{ID_PATTERN}$")]
 
 
 @router.get("/ingest/quarantine", operation_id="ingest_quarantine")
@@ -29,3 +36,20 @@ async def retry(request: Request, record: int, command: RetryPutAside, kit: KitD
     """Takes a record in again after its cause was mended: its states and gaps are booked; its pieces were carried by the next running total."""
     desk = Desk(request.app.state.ingest)
     return RetryAnswer.of((await kit.acts.run(desk.retry, actor, command.model_copy(update={"record": record}))).body)
+
+
+@router.post("/edges/{edge}/enrolment", operation_id="invite_edge")
+def invite_edge(request: Request, identity: IdentityDep, edge: EdgeId, actor: Actor = allow("admin", everywhere=True)) -> EdgeInvitation:
+    """A one-time code (ten minutes) for the box that shall speak as this edge."""
+    now_ms, good_s = identity.real.now_ms(), identity.times.enrolment_s
+    made = access.invite_edge(identity.kit.acts, edge, real_now_ms=now_ms, good_s=good_s, actor=actor)
+    server = str(request.base_url).rstrip("/")
+    return EdgeInvitation(**made.model_dump(), command=f"gemba-edge enrol {server} {made.code}")
+
+
+@router.post("/edges/enrol", operation_id="enrol_edge", dependencies=[OPEN])
+def enrol_edge(request: Request, identity: IdentityDep, body: EdgeEnrolIn) -> EdgeEnrolled:
+    """What the box needs to deliver. The code is spent by it."""
+    sign_in: Callable[[str], EdgeEnrolled] = request.app.state.edge_sign_in
+    edge = access.enrol_edge(identity, body.code.get_secret_value(), address=address_of(request))
+    return sign_in(edge)

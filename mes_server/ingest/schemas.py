@@ -1,10 +1,10 @@
-"""Shapes of what was put aside on its way in."""
+"""Shapes of the edges' door over HTTP: enrolment, and what was put aside on its way in."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from mes_server.kit.acts import Command
 
@@ -38,3 +38,29 @@ class RetryAnswer(BaseModel):
     @classmethod
     def of(cls, body: dict[str, Any]) -> RetryAnswer:
         return cls.model_validate(body)
+
+
+class EdgeInvitation(BaseModel):
+    """Good once, for ten minutes. `command` is what to type on the edge box."""
+
+    edge: str
+    code: str
+    expires_at: str
+    command: str
+
+
+class EdgeEnrolIn(BaseModel):
+    code: SecretStr
+
+
+class EdgeEnrolled(BaseModel):
+    """All an edge agent needs to deliver: its names on the wire, its sign-in at the broker, and the authority to trust (PEM) where TLS is spoken."""
+
+    group: str
+    edge: str
+    host_id: str
+    broker_host: str
+    broker_port: int
+    user: str
+    password: str
+    ca_pem: str | None

@@ -18,7 +18,7 @@ from mes_server.kit.http import open_to_all
 from tests.support.server import RunningServer, make_settings
 
 SCREENS = {f"{app}_{part}" for app in ("scanner", "dashboards") for part in ("root", "file")}
-OPEN_ROUTES = {"healthz", "readyz", "metrics", "root", "get_clock", "get_setup", "set_up", "sign_in", "enrol_device", *SCREENS}
+OPEN_ROUTES = {"healthz", "readyz", "metrics", "root", "get_clock", "get_setup", "set_up", "sign_in", "enrol_device", "enrol_edge", *SCREENS}
 
 
 def routes_of(app: Any) -> list[RouteContext]:

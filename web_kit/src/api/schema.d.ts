@@ -315,6 +315,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/edges/enrol": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Enrol Edge
+         * @description What the box needs to deliver. The code is spent by it.
+         */
+        post: operations["enrol_edge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/edges/{edge}/enrolment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Invite Edge
+         * @description A one-time code (ten minutes) for the box that shall speak as this edge.
+         */
+        post: operations["invite_edge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/energy/load": {
         parameters: {
             query?: never;
@@ -2211,6 +2251,50 @@ export interface components {
             occurred_at: string;
             /** Reason */
             reason: string;
+        };
+        /** EdgeEnrolIn */
+        EdgeEnrolIn: {
+            /**
+             * Code
+             * Format: password
+             */
+            code: string;
+        };
+        /**
+         * EdgeEnrolled
+         * @description All an edge agent needs to deliver: its names on the wire, its sign-in at the broker, and the authority to trust (PEM) where TLS is spoken.
+         */
+        EdgeEnrolled: {
+            /** Broker Host */
+            broker_host: string;
+            /** Broker Port */
+            broker_port: number;
+            /** Ca Pem */
+            ca_pem: string | null;
+            /** Edge */
+            edge: string;
+            /** Group */
+            group: string;
+            /** Host Id */
+            host_id: string;
+            /** Password */
+            password: string;
+            /** User */
+            user: string;
+        };
+        /**
+         * EdgeInvitation
+         * @description Good once, for ten minutes. `command` is what to type on the edge box.
+         */
+        EdgeInvitation: {
+            /** Code */
+            code: string;
+            /** Command */
+            command: string;
+            /** Edge */
+            edge: string;
+            /** Expires At */
+            expires_at: string;
         };
         /** EnergyBlock */
         EnergyBlock: {
@@ -5663,6 +5747,70 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    enrol_edge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EdgeEnrolIn"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeEnrolled"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    invite_edge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                edge: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeInvitation"];
+                };
             };
             /** @description Validation Error */
             422: {
