@@ -138,14 +138,16 @@ class Buffer:
             self._load(db)
             disk.flush_folder(self.path)
             suspect.unlink(missing_ok=True)
-        except BaseException as error:
-            # ValueError: SumWrong, and SQLite's own words about a damaged schema, which quote it
-            if not isinstance(error, (sqlite3.DatabaseError, ValueError)) or isinstance(error, sqlite3.OperationalError):
-                db.close()
-                raise
+        except sqlite3.OperationalError:
+            db.close()
+            raise
+        except (sqlite3.DatabaseError, ValueError):  # ValueError: SumWrong, and SQLite's own words about a damaged schema, which quote it
             self._put_aside()  # before it is closed: SQLite leaves a file that has moved, and its WAL, as they are
             db.close()
             return self._connect()
+        except BaseException:
+            db.close()
+            raise
         return db
 
     def _load(self, db: sqlite3.Connection) -> None:
