@@ -55,6 +55,11 @@ class MetricConfig(Model):
     )
     decrease: Literal["auto", "rollover", "reset"] = option("auto", "counters: what a smaller reading means", "计数变小的含义")
     resets_with_order: bool = option(False, "counters: starts at 0 when the machine's order changes", "换工单时清零")
+    retentive: bool = option(
+        True,
+        "counters: keeps its value when the PLC restarts; false: it begins at 0 then (an OPC UA server tells when it started)",
+        "PLC 重启后计数是否保持;false 表示从 0 开始(由 OPC UA 服务器的启动时间判断)",
+    )
     max_per_s: float | None = option(
         None, "counters: most raw units a plant second; from min_cycle_s or rated_power_w when not given", "计数器每秒最大增量(原始单位)", gt=0
     )

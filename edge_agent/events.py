@@ -47,10 +47,11 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """These devices are proven again from `at_ms` on."""
+    """These devices are proven again from `at_ms` on. `restarted`: the source itself began anew meanwhile (its counters may have, too)."""
 
     devices: Sequence[int]
     at_ms: int
+    restarted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ class Worker(threading.Thread):
         elif isinstance(event, Continued):
             self.pipeline.go_on(event.devices, event.at_ms, event.detail)
         elif isinstance(event, Resumed):
-            self.pipeline.resume(event.devices, event.at_ms)
+            self.pipeline.resume(event.devices, event.at_ms, restarted=event.restarted)
         elif isinstance(event, Reconfigured):
             self._reconfigure(event)
         else:

@@ -29,6 +29,7 @@ class CounterRule:
     modulus: float | None = None
     decrease: Literal["auto", "rollover", "reset"] = "auto"
     resets_with_order: bool = False
+    retentive: bool = True  # keeps its value when the PLC restarts
 
     def bound(self, seconds: float) -> float:
         return self.max_per_s * max(0.0, seconds) * MARGIN + self.slack
@@ -68,18 +69,28 @@ class Step:
     event: Event = ""
 
 
-def read(rule: CounterRule, state: CounterState | None, raw: float, at_ms: int, unseen_s: float, *, order_changed_unseen: bool = False) -> Step:
+def read(
+    rule: CounterRule,
+    state: CounterState | None,
+    raw: float,
+    at_ms: int,
+    unseen_s: float,
+    *,
+    order_changed_unseen: bool = False,
+    restarted_unseen: bool = False,
+) -> Step:
     """The next state after `raw` was read at `at_ms`.
 
     `unseen_s`: seconds before `at_ms` in which nobody looked (0 in continuous watching, the length of a gap after one).
     `order_changed_unseen`: the machine's order changed in that time (matters for counters that reset with the order).
+    `restarted_unseen`: the PLC restarted in that time; a counter that is not retentive began at 0, also where it has passed its old value again.
     """
     if raw != raw or raw < 0 or (rule.modulus is not None and raw >= rule.modulus):
         return Step(state, "held")
     if state is None:
         return Step(CounterState(raw, 0.0, at_ms), "first")
     since_change_s = (at_ms - state.changed_ms) / 1000.0
-    if order_changed_unseen and rule.resets_with_order:
+    if (order_changed_unseen and rule.resets_with_order) or (restarted_unseen and not rule.retentive):
         return Step(_reset(state, raw, at_ms), "reset")
     if raw == state.raw:
         return Step(replace(state, held_first=None, held_steps=0) if state.held_first is not None else state)

@@ -109,6 +109,7 @@ class Device:
         self._arrival = 0
         self._last_sample: dict[int, float] = {}
         self._counted_ms: dict[int, int] = {}  # counter tag -> time of its newest reading
+        self._restarted: set[str] = set()  # counters that began at 0 because the PLC restarted while nobody looked
         self._reset_unseen: set[str] = set()  # counters that start anew because the order changed while nobody looked
         self._gap_metric = catalogue.metric(spec.id, names.GAP, DataType.STRING)
         self._watched = catalogue.metric(spec.id, names.WATCHED_UNTIL, DataType.DATETIME)
@@ -151,8 +152,10 @@ class Device:
         if self.gap is None and self.memory.proven_ms:
             self.gap = OpenGap(self.memory.proven_ms, cause, detail)
 
-    def resume(self, at_ms: int) -> None:
-        """The source is proven again from `at_ms` on."""
+    def resume(self, at_ms: int, *, restarted: bool = False) -> None:
+        """The source is proven again from `at_ms` on. `restarted`: it began anew meanwhile, and counters that are not retentive with it."""
+        if restarted:
+            self._restarted = {tag.key for tag in self.spec.tags if tag.rule is not None and not tag.rule.retentive}
         self.resume_ms = max(at_ms, self.memory.proven_ms)
 
     def go_on(self, at_ms: int, detail: str) -> None:
@@ -279,10 +282,10 @@ class Device:
         self.changed = True
 
     def _overflow(self, reading: Reading, rows: list[Row]) -> None:
-        """The server's queue dropped values of this tag between its last one and this one."""
+        """The server dropped values (its queue was full, or the item was dead) of this tag between its last one and this one."""
         if reading.lost_from_ms >= reading.t_ms or self.gap is not None:
             return
-        record = GapRecord(reading.lost_from_ms, reading.t_ms, GapCause.OVERFLOW, f"{reading.tag.key}: the server's queue was full")
+        record = GapRecord(reading.lost_from_ms, reading.t_ms, GapCause.OVERFLOW, f"{reading.tag.key}: the server dropped values")
         name = names.GAP if reading.tag.role == "state" else names.SAMPLES_GAP
         metric = self._catalogue.metric(self.spec.id, name, DataType.STRING)
         rows.append(Row(reading.t_ms, 0, metric.alias, STRING, record.to_json()))
@@ -334,8 +337,10 @@ class Device:
         raw = float(reading.value)
         before = self.memory.counters.get(tag.key)
         unseen_s = self._unseen_s(tag, reading.t_ms)
-        step = counters.read(rule, before, raw, reading.t_ms, unseen_s, order_changed_unseen=tag.key in self._reset_unseen)
+        order_changed, restarted = tag.key in self._reset_unseen, tag.key in self._restarted
+        step = counters.read(rule, before, raw, reading.t_ms, unseen_s, order_changed_unseen=order_changed, restarted_unseen=restarted)
         self._reset_unseen.discard(tag.key)
+        self._restarted.discard(tag.key)
         if step.state is None:
             return
         self.memory.counters[tag.key] = step.state

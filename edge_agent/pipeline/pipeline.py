@@ -188,9 +188,10 @@ class Pipeline:
         for index in devices:
             self.devices[index].lost(cause, detail)
 
-    def resume(self, devices: Iterable[int], at_ms: int) -> None:
+    def resume(self, devices: Iterable[int], at_ms: int, *, restarted: bool = False) -> None:
+        """`restarted`: the source began anew since it was lost."""
         for index in devices:
-            self.devices[index].resume(at_ms)
+            self.devices[index].resume(at_ms, restarted=restarted)
 
     def go_on(self, devices: Iterable[int], at_ms: int, detail: str = "") -> None:
         """Nothing was missed since these devices were lost. `detail`: in words, where what came meanwhile was read afterwards."""

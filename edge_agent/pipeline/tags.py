@@ -68,9 +68,11 @@ def counter_rule(device: DeviceConfig, key: str, metric: MetricConfig) -> Counte
     """Physical bounds in raw units: pieces from the fastest cycle, energy from the rated power."""
     modulus = metric.modulus if metric.modulus is not None else (2.0**metric.width_bits if metric.width_bits is not None else None)
     if key in ("good", "scrap"):
-        return CounterRule(metric.max_per_s or 1.0 / device.min_cycle_s, PARTS_SLACK, modulus, metric.decrease, metric.resets_with_order)
+        return CounterRule(
+            metric.max_per_s or 1.0 / device.min_cycle_s, PARTS_SLACK, modulus, metric.decrease, metric.resets_with_order, metric.retentive
+        )
     per_s = metric.max_per_s or device.rated_power_w / 3600.0 / metric.scale
-    return CounterRule(per_s, per_s * ENERGY_SLACK_S, modulus, metric.decrease)
+    return CounterRule(per_s, per_s * ENERGY_SLACK_S, modulus, metric.decrease, retentive=metric.retentive)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,15 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """What became of items, by handle: the server's own words for those it refuses, its ids of the others; `short`: whose queue it made too short."""
+
+    refused: dict[int, str]
+    short: list[str]
+    ids: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """A node to watch. `handle` comes back with every change; it is the item's place in the source's config."""
 
@@ -92,6 +101,14 @@ class Connection:
         for part in _parts(nodes, per_call):
             out += await _lost_when_broken(self.client.uaclient.session.read_attributes(list(part), attribute))
         return out
+
+    async def run_now(self) -> tuple[int, list[str]]:
+        """(when the server says it started, its namespaces now)."""
+        nodes = [ua.NodeId(ua.ObjectIds.Server_ServerStatus_StartTime), ua.NodeId(ua.ObjectIds.Server_NamespaceArray)]
+        started, uris = await self.read(nodes)
+        at_ms = plain(started)[1]
+        names = uris.Value.Value if uris.Value is not None and isinstance(uris.Value.Value, list) else []
+        return at_ms if isinstance(at_ms, int) else 0, [str(name) for name in names]
 
     async def server(self, items_per_call: int | None) -> Server:
         """Who answers, since when, and what it can do at once."""
@@ -163,12 +180,11 @@ class Connection:
         with suppress(SourceLost):
             await self._request(ua.DeleteSubscriptionsRequest(Parameters=ua.DeleteSubscriptionsParameters([subscription])))
 
-    async def watch(
-        self, subscription: Subscription, items: Sequence[Item], config: OpcUaConfig, profile: Profile
-    ) -> tuple[dict[int, str], list[str]]:
-        """Creates monitored items. Returns (handle -> the server's own words for those it refuses, items whose queue it made too short)."""
+    async def watch(self, subscription: Subscription, items: Sequence[Item], config: OpcUaConfig, profile: Profile) -> Watched:
+        """Creates monitored items."""
         refused: dict[int, str] = {}
         short: list[str] = []
+        ids: dict[int, int] = {}
         queue = queue_wanted(subscription.publishing_s, config.sampling_interval_s, config.queue_size)
         for part in _parts(items, profile.items_per_call):
             request = ua.CreateMonitoredItemsRequest()
@@ -183,10 +199,16 @@ class Connection:
                 if not result.StatusCode.is_good():
                     refused[item.handle] = f"{result.StatusCode.name} ({result.StatusCode.doc})"
                     continue
+                ids[item.handle] = result.MonitoredItemId
                 needed = queue_needed(subscription.publishing_s, result.RevisedSamplingInterval / 1000.0)
                 if 0 < result.RevisedQueueSize < needed:
                     short.append(f"{item.words} ({result.RevisedQueueSize} of {needed})")
-        return refused, short
+        return Watched(refused, short, ids)
+
+    async def unwatch(self, subscription: int, ids: Sequence[int]) -> None:
+        """Deletes monitored items; best effort."""
+        with suppress(SourceLost):
+            await self._request(ua.DeleteMonitoredItemsRequest(Parameters=ua.DeleteMonitoredItemsParameters(subscription, list(ids))))
 
     def publish(self, subscription: int, acknowledge: Sequence[int]) -> asyncio.Future[Any]:
         """Sends a PublishRequest; the future gives the encoded response."""

@@ -24,6 +24,15 @@ class OpcUaMetric(MetricConfig):
         "OPC UA 节点;未写 nsu= 时用设备的命名空间",
     )
 
+    max_silence_s: float | None = option(
+        None,
+        "no change for this long: the node is read; if it holds another value its monitored item had died and is made anew",
+        "超过此时间无变化则直接读取该节点;若值不同,说明监控项已失效,将重新创建",
+        "s",
+        ge=1,
+        le=86400,
+    )
+
     @field_validator("node")
     @classmethod
     def _node_form(cls, value: str | None) -> str | None:

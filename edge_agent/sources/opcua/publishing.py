@@ -23,6 +23,7 @@ from edge_agent.pipeline.columns import Columns
 from edge_agent.sources.opcua import client, decode
 from edge_agent.sources.opcua.history import Afterwards
 from edge_agent.sources.opcua.resume import Held, following
+from edge_agent.sources.opcua.watch import Watch
 from edge_agent.sources.source import Sink
 
 if TYPE_CHECKING:
@@ -49,8 +50,11 @@ class Start:
 
 
 class PublishLoop:
-    def __init__(self, source: OpcUaSource, connection: client.Connection, server: client.Server, held: Held, sink: Sink, start: Start) -> None:
+    def __init__(
+        self, source: OpcUaSource, connection: client.Connection, server: client.Server, held: Held, sink: Sink, start: Start, watch: Watch
+    ) -> None:
         self._source, self._connection, self._held, self._sink, self._start = source, connection, held, sink, start
+        self._watch = watch
         self._clock, self._config = source.clock, source.config
         self._tags: npt.NDArray[np.uint32] = source.tag_numbers
         self._fresh = np.zeros(int(self._tags.max(initial=0)) + 1, np.bool_)
@@ -190,6 +194,7 @@ class PublishLoop:
         held, config = self._held, self._config
         columns, overflow = decode.joined(response.changes)
         self._to_tags(columns)
+        overflow += self._watch.note(columns)
         self._source.health.values += len(columns)
         initial = self._initial(columns)
         t_ms = columns.t_ms
@@ -199,7 +204,6 @@ class PublishLoop:
         if initial is None and until is not None and len(columns) and not replace.all():
             held.offset.seen(int(t_ms.max()), arrived_ms)
             self._source.health.clock_offset_ms = held.offset.ms
-        self._source.seen(columns.ids)
         until_ms = until(response, arrived_ms) if until is not None else None
         if until_ms is not None:
             held.until_ms = until_ms
@@ -258,6 +262,6 @@ class PublishLoop:
         return int(arrived_ms + self._held.offset.ms - self._settle_ms - self._delay_ms * self._clock.speed)
 
 
-def opening(source: OpcUaSource, resumed_ms: int) -> list[Resumed | Batch]:
+def opening(source: OpcUaSource, resumed_ms: int, *, restarted: bool) -> list[Resumed | Batch]:
     """What goes before the values of a new subscription: the old one must not be gone on with any more."""
-    return [Resumed(source.devices, resumed_ms), Batch(source.devices, Columns.empty(), memory=b"")]
+    return [Resumed(source.devices, resumed_ms, restarted), Batch(source.devices, Columns.empty(), memory=b"")]

@@ -60,6 +60,7 @@ class Held:
     until_ms: int = 0  # up to when everything had been handed in
     unstored: int = 0
     to_acknowledge: list[int] = field(default_factory=list)
+    ids: dict[int, int] = field(default_factory=dict)  # handle -> the server's id of its item; lost by a restart of the agent
     progress: asyncio.Event = field(default_factory=asyncio.Event)
 
     def on_stored(self, sequence: int) -> None:

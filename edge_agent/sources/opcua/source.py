@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import numpy as np
-import numpy.typing as npt
 
 from edge_agent.contract.clock import Clock
 from edge_agent.errors import SourceMisconfigured
@@ -26,6 +25,7 @@ from edge_agent.sources.opcua.history import afterwards
 from edge_agent.sources.opcua.offset import ClockOffset, Delay
 from edge_agent.sources.opcua.publishing import REPUBLISHED_MAX, PublishLoop, Start, opening
 from edge_agent.sources.opcua.resume import Held, following, items_hash, recalled, tolerance_ms
+from edge_agent.sources.opcua.watch import Watch, first_of
 from edge_agent.sources.source import Browsed, ReadResult, Sink
 
 KNOCK_S = 0.25
@@ -54,6 +54,7 @@ class OpcUaSource:
         self.tag_numbers = np.array([tag.number for tag, _, _, _ in self._wanted], np.uint32)  # by client handle
         self.delay = Delay()
         self._held: Held | None = None
+        self._watch = Watch(self, [(tag.number, metric.max_silence_s) for tag, _, metric, _ in self._wanted])
         self._away = False
 
     # --- for people ----------------------------------------------------------------------------------------------------------
@@ -119,7 +120,7 @@ class OpcUaSource:
         items = self._items(await connection.namespaces())
         loop = await self._resumed(connection, server, items, sink) or await self._anew(connection, server, items, sink)
         connection.keeps_subscriptions = self.config.resume_s > 0
-        await loop.run()
+        await first_of(loop.run(), self._watch.run())
 
     def _hash(self, items: Sequence[client.Item]) -> str:
         config = self.config
@@ -154,39 +155,42 @@ class OpcUaSource:
             next_sequence = following(next_sequence)
         held.to_acknowledge = [sequence for sequence in available if sequence <= held.stored]
         again = [item for item in items if item.handle in held.refused]
-        refused, _ = await connection.watch(made, again, self.config, server.profile)
+        watched = await connection.watch(made, again, self.config, server.profile)
+        refused = watched.refused
         held.refused = tuple(refused)
+        held.ids |= watched.ids
         self._say_refused(items, refused)
         held.next_sequence = next_sequence
         fresh = frozenset(int(self.tag_numbers[item.handle]) for item in again if item.handle not in refused)
-        return PublishLoop(self, connection, server, held, sink, Start(missed, fresh, self.clock.now_ms()))
+        self._watch.start(connection, server, held, items)
+        return PublishLoop(self, connection, server, held, sink, Start(missed, fresh, self.clock.now_ms()), self._watch)
 
     async def _anew(self, connection: client.Connection, server: client.Server, items: Sequence[client.Item], sink: Sink) -> PublishLoop:
         before = self._held if self._held is not None and self._held.run == server.run else None
         made = await connection.subscribe(self.config)
-        refused, short = await connection.watch(made, items, self.config, server.profile)
+        watched = await connection.watch(made, items, self.config, server.profile)
+        refused = watched.refused
         self._say_refused(items, refused)
-        self._say_short(short)
+        self._say_short(watched.short)
         resumed_ms = self.clock.now_ms()
         reader = None
         if before is not None and before.until_ms:
-            watched = [(self._wanted[item.handle][0], item.node) for item in items if item.handle not in refused]
-            reader = await afterwards(connection, server, self.devices, watched, before.until_ms)
+            tags = [(self._wanted[item.handle][0], item.node) for item in items if item.handle not in refused]
+            reader = await afterwards(connection, server, self.devices, tags, before.until_ms)
         if reader is None:
-            for event in opening(self, resumed_ms):
+            restarted = self._held is not None and self._held.run.server == server.run.server and self._held.run != server.run
+            for event in opening(self, resumed_ms, restarted=restarted):
                 sink.put(event)
             self.connected()
         offset = before.offset if before is not None else ClockOffset(tolerance_ms(made.publishing_s, self.clock.speed))
         until_ms = before.until_ms if before is not None else 0
-        self._held = Held(made, server.run, self._hash(items), tuple(refused), offset, until_ms=until_ms)
+        self._held = Held(made, server.run, self._hash(items), tuple(refused), offset, until_ms=until_ms, ids=watched.ids)
+        self._watch.start(connection, server, self._held, items)
         fresh = frozenset(int(self.tag_numbers[item.handle]) for item in items if item.handle not in refused)
-        return PublishLoop(self, connection, server, self._held, sink, Start(None, fresh, resumed_ms, reader))
+        return PublishLoop(self, connection, server, self._held, sink, Start(None, fresh, resumed_ms, reader), self._watch)
 
     def connected(self) -> None:
         self.health.status, self.health.error, self.health.error_zh = "connected", "", ""
-
-    def seen(self, numbers: npt.NDArray[np.uint32]) -> None:
-        """Values of these tags came."""
 
     def _say_refused(self, items: Sequence[client.Item], refused: Mapping[int, str]) -> None:
         self.health.failed = {item.words: refused[item.handle] for item in items if item.handle in refused}
