@@ -70,3 +70,11 @@ def test_every_setting_is_in_the_manual() -> None:
         assert len(sample.splitlines()) > 30
         for lang in ("zh", "en"):
             assert any(f"{program} sample-config" in text(name) for name in tracked(".md") if name.startswith(f"docs/manual/{lang}/"))
+
+
+def test_the_tests_that_the_table_of_faults_names_exist() -> None:
+    """docs/faults.md: each `file::test` is there."""
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text("docs/faults.md"))
+
+    assert len(named) > 15
+    assert [f"{name}::{test}" for name, test in named if not (ROOT / name).exists() or f"def {test}(" not in text(name)] == []
