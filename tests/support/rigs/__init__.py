@@ -19,6 +19,7 @@ RIGS: dict[str, tuple[str, dict[str, object]]] = {
     "mtconnect agent polled": ("mtconnect", {"way": "poll"}),
     "mtconnect adapter": ("mtconnect", {"way": "shdr"}),
     "s7": ("s7", {}),
+    "enip": ("enip", {}),
 }
 SOURCE, DEVICE = "SRC", "D-1"
 

@@ -1,0 +1,1 @@
+"""EtherNet/IP: Rockwell Logix controllers (ControlLogix, CompactLogix, Micro800) by tag names."""
