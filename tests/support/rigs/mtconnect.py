@@ -36,7 +36,9 @@ class AgentRig:
         self._agent.start()
 
     def stop(self) -> None:
+        """Another instance when it comes back."""
         self._agent.stop()
+        self._agent.restart()
 
     def put(self, total: int, sample: float) -> None:
         self._agent.put("pc", total)
