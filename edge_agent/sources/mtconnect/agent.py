@@ -8,17 +8,18 @@ observation it has, with the state at that moment (`current?at=`). Another insta
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from edge_agent.contract.names import GapCause
 from edge_agent.errors import SourceLost, SourceMisconfigured
-from edge_agent.events import Lost, Resumed
+from edge_agent.events import Continued, Lost, Resumed
 from edge_agent.sources.mtconnect.documents import Document, Header
 from edge_agent.sources.mtconnect.http import Agent, OutOfRange, Refused
 from edge_agent.sources.mtconnect.items import Row
+from edge_agent.sources.mtconnect.observation import Observation
 from edge_agent.sources.source import Sink
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class AgentSession:
         before = self._source.position
         if before is not None and before.instance == header.instance and header.first <= before.next <= _after(now):
             self._next = before.next
-            self._sink.put(Resumed(self._source.devices, 0))  # at the last proven moment: nothing was missed
+            await self._conditions_at(before.next - 1, now)
+            self._sink.put(Continued(self._source.devices, self._clock.now_ms()))
             return
         if before is not None and before.instance == header.instance and header.first > before.next:
             self._source.position = None
@@ -81,11 +83,24 @@ class AgentSession:
         self._begin(now, self._clock.now_ms())
         self._next = _after(now)
 
+    async def _conditions_at(self, sequence: int, now: Document) -> None:
+        """After a restart of the edge: which conditions were active where it goes on, so that the end of one does not seem the end of all."""
+        if not self._source.recalled:
+            return
+        self._source.recalled = False
+        try:
+            then = await self._agent.ask("current", at=sequence)
+        except (OutOfRange, Refused):
+            then = now
+        for seen in then.observations:
+            if seen.level is not None:
+                self._mapper.rows(seen, 0)
+
     def _begin(self, now: Document, at_ms: int) -> None:
         """What is so at `at_ms`, as first values."""
         self._sink.put(Resumed(self._source.devices, at_ms))
         self._mapper.begin()
-        rows = self._rows(now, at_ms)
+        rows = self._rows(now.observations, at_ms)
         self._source.put(self._sink, rows, until_ms=None, arrived_ms=at_ms, initial_ms=at_ms)
 
     # --- what comes --------------------------------------------------------------------------------------------------------------
@@ -119,16 +134,19 @@ class AgentSession:
         arrived_ms = self._clock.now_ms()
         self._header = header
         self._check_clock(header)
-        rows = self._rows(document, arrived_ms)
+        before = [seen for seen in document.observations if seen.sequence < self._source.repeated_before]
+        if before:  # handed in before the edge was stopped; what of it is stored already is left out by the pipeline
+            self._source.put(self._sink, self._rows(before, arrived_ms), until_ms=None, arrived_ms=arrived_ms, repeated=True)
+        rows = self._rows([seen for seen in document.observations if seen.sequence >= self._source.repeated_before], arrived_ms)
         self._next = max(self._next, _after(document))
         until_ms = self._source.until_ms(arrived_ms) if _caught_up(header) else None
         self._source.position = Position(header.instance, self._next)
-        self._source.put(self._sink, rows, until_ms=until_ms, arrived_ms=arrived_ms)
+        self._source.put(self._sink, rows, until_ms=until_ms, arrived_ms=arrived_ms, memory=self._source.memory())
         await self._sink.room()
 
-    def _rows(self, document: Document, arrived_ms: int) -> list[Row]:
+    def _rows(self, observations: Iterable[Observation], arrived_ms: int) -> list[Row]:
         out: list[Row] = []
-        for seen in document.observations:
+        for seen in observations:
             t_ms = arrived_ms if seen.t_ms is None else seen.t_ms + self._shift_ms
             out += self._mapper.rows(seen, t_ms)
         self._source.say_failed()

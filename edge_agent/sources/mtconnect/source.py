@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import cast
@@ -10,7 +11,7 @@ from typing import cast
 import numpy as np
 
 from edge_agent.errors import SourceLost
-from edge_agent.events import Batch
+from edge_agent.events import Batch, Remembered
 from edge_agent.pipeline.columns import Columns
 from edge_agent.sources.kind import Setup
 from edge_agent.sources.mtconnect.adapter import AdapterSession
@@ -32,7 +33,9 @@ class MtconnectSource:
         self.name, self.clock, self.health = setup.name, setup.clock, setup.health
         self.config = cast("MtconnectConfig", setup.config)
         self.devices = tuple(setup.indices.values())
-        self.position: Position | None = None  # of an agent: kept from session to session
+        self.position: Position | None = None  # of an agent: kept from session to session, and over a restart
+        self.recalled = False  # the position is that of an earlier run, whose active conditions are not known here
+        self.repeated_before = 0  # observations below this number were handed in by that run
         targets = []
         for device_id, device in self.config.devices.items():
             for key, metric in setup.devices[device_id].metrics.items():
@@ -41,6 +44,7 @@ class MtconnectSource:
                 text = None if kind is None else kind == "text"
                 targets.append(Target(setup.tags[device_id, key], item, words, device.device, text, "state" in device.metrics))
         self.mapper = Mapper(targets)
+        self._asked = hashlib.sha256(repr(sorted((one.words, one.device) for one in targets)).encode()).hexdigest()[:16]
         self._is_adapter = self.config.url.startswith("shdr:")
 
     async def session(self, sink: Sink) -> None:
@@ -53,6 +57,17 @@ class MtconnectSource:
             await AgentSession(self, agent, sink).run()
         finally:
             await agent.close()
+
+    # --- over a restart of the edge ------------------------------------------------------------------------------------------
+    def memory(self) -> bytes:
+        """Where an agent is read on, and what was read: with other metrics in the config it starts anew, because a new one needs its first value."""
+        return f"{self._asked} {self.position.next} {self.position.instance}".encode() if self.position is not None else b""
+
+    def recall(self, memory: Remembered) -> None:
+        durable, received = _position(memory.durable, self._asked), _position(memory.received, self._asked)
+        if durable is not None and not self._is_adapter:
+            self.position, self.recalled = durable, True
+            self.repeated_before = received.next if received is not None and received.instance == durable.instance else durable.next
 
     # --- what sessions share -------------------------------------------------------------------------------------------------
     def connected(self) -> None:
@@ -75,14 +90,24 @@ class MtconnectSource:
         """Up to when everything has come that is waited for."""
         return int(arrived_ms - max(self.config.settle_s * self.clock.speed, self.config.late_s) * 1000.0)
 
-    def put(self, sink: Sink, rows: list[Row], *, until_ms: int | None, arrived_ms: int, initial_ms: int = 0) -> None:
+    def put(
+        self,
+        sink: Sink,
+        rows: list[Row],
+        *,
+        until_ms: int | None,
+        arrived_ms: int,
+        initial_ms: int = 0,
+        memory: bytes | None = None,
+        repeated: bool = False,
+    ) -> None:
         """Hands rows in; with `initial_ms` they are first values."""
-        if not rows and until_ms is None:
+        if not rows and until_ms is None and memory is None:
             return
         self.health.values += len(rows)
         columns = Columns.of(rows) if rows else Columns.empty()
         initial = np.ones(len(columns), np.bool_) if initial_ms else None
-        sink.put(Batch(self.devices, columns, until_ms, arrived_ms, initial, initial_ms))
+        sink.put(Batch(self.devices, columns, until_ms, arrived_ms, initial, initial_ms, memory=memory, repeated=repeated))
 
     async def flush(self, sink: Sink, heard_ms: int) -> None:
         """With a wide margin for late values: nothing more comes in this session, so what waits is stored before the source is said to be lost."""
@@ -158,3 +183,10 @@ class MtconnectSource:
                 "Check its device file.",
                 "请检查代理的设备文件。",
             )
+
+
+def _position(memory: bytes, asked: str) -> Position | None:
+    """Raises nothing: a memory of another version or config is none."""
+    what, _, rest = memory.decode("utf-8", "replace").partition(" ")
+    number, _, instance = rest.partition(" ")
+    return Position(instance, int(number)) if what == asked and number.isdigit() else None

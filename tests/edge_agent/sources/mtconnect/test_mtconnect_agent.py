@@ -13,7 +13,7 @@ import pytest
 
 from edge_agent.__main__ import main
 from tests.support.broker import mosquitto
-from tests.support.edge import Host, config_text, running
+from tests.support.edge import AgentProcess, Host, config_text, running
 from tests.support.mtconnect import Agent, Item
 from tests.support.proxy import FaultProxy
 from tests.support.wait import eventually
@@ -93,6 +93,40 @@ def test_a_lost_connection_loses_nothing_and_is_no_gap(line: Line) -> None:
         totals = line.host.values("LAT-01", "good_total")
         assert totals[-1] - totals[0] == 5
         assert line.gaps() == [], "what the agent kept was not missed"
+
+
+def test_an_edge_that_is_killed_goes_on_where_it_stopped(line: Line) -> None:
+    """SIGKILL, three times: each value once, in order, no gap; an alarm that was there before is not forgotten."""
+    edge = AgentProcess(line.config)
+    edge.start()
+    try:
+        line.comes(0.5)
+        line.agent.put("sys", "hot", level="FAULT", code="1")
+        eventually(lambda: line.host.last("LAT-01", "alarm") == "1", 20)
+        for number in range(1, 4):
+            for step in range(100):
+                line.agent.put("load", number * 1000 + step)
+                if step == 50:
+                    eventually(lambda number=number: (line.host.last("LAT-01", "spindle_load_pct") or 0) > number * 1000, 20)
+                    edge.kill()
+            edge.start()
+            line.comes(number * 1000 + 99)
+        assert line.loads() == [0.5, *(float(number * 1000 + step) for number in range(1, 4) for step in range(100))]
+        assert line.gaps() == []
+        line.agent.put("logic", "", level="NORMAL")
+        line.agent.put("load", 1.0)
+        line.comes(1.0)
+        assert line.host.last("LAT-01", "alarm") == "1"
+    finally:
+        edge.terminate()
+
+
+def test_a_metric_that_is_new_in_the_config_has_its_first_value(line: Line) -> None:
+    with running(line.config):
+        line.comes(0.5)
+    line.config.write_text(line.config.read_text() + 'load_again_pct = { item = "load" }\n')
+    with running(line.config):
+        eventually(lambda: line.host.last("LAT-01", "load_again_pct") == 0.5, 20)
 
 
 def test_what_the_agent_no_longer_keeps_is_a_gap_that_ends_at_its_oldest_value(line: Line) -> None:
