@@ -21,6 +21,7 @@ RIGS: dict[str, tuple[str, dict[str, object]]] = {
     "s7": ("s7", {}),
     "enip": ("enip", {}),
 }
+VARIANTS = frozenset({"opcua secure", "modbus int64 CDAB one connection", "mtconnect agent polled"})  # other ways of a kind that stands there already
 SOURCE, DEVICE = "SRC", "D-1"
 
 

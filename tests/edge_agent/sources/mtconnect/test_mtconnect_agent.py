@@ -61,7 +61,7 @@ class Line:
         eventually(lambda: self.host.last("LAT-01", "spindle_load_pct") == load, 20, why=f"{load} after {self.loads()[-5:]}")
 
 
-@pytest.fixture(params=["true", "false"], ids=["streamed", "polled"])
+@pytest.fixture(params=["true", pytest.param("false", marks=pytest.mark.full)], ids=["streamed", "polled"])
 def line(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Line]:
     with contextlib.ExitStack() as stack:
         agent = stack.enter_context(Agent(ITEMS))
