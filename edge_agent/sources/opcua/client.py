@@ -18,7 +18,7 @@ from asyncua.ua.ua_binary import struct_from_binary
 from edge_agent.contract.payload import DataType
 from edge_agent.errors import SourceLost, SourceMisconfigured
 from edge_agent.health import Standing
-from edge_agent.pipeline.columns import Columns, Value
+from edge_agent.pipeline.columns import Value
 from edge_agent.sources.opcua import decode, security
 from edge_agent.sources.opcua.config import OpcUaConfig
 from edge_agent.sources.opcua.profiles import GENERIC, LIMITS, Profile, profile_of, queue_needed, queue_wanted
@@ -29,7 +29,6 @@ logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # it formats whole resu
 LIFETIME_S_MIN = 10.0
 HISTORY_VALUES = 10_000  # of a node in one answer; the rest comes by its continuation point
 KEEP_ALIVE_S = 0.5  # an empty publish response this often proves silence
-_FAULT = 397
 _LIMITS_AT = "ServerCapabilities_OperationLimits"
 _SERVER_NODES = (
     "ServerStatus_StartTime",
@@ -170,9 +169,8 @@ class Connection:
             raise _lost(error) from error
         try:
             response = decode.decode_republished(bytes(data), 0, self._layouts, subscription)
-        except decode.Unusual:
-            message = _read(ua.RepublishResponse, data.copy()).NotificationMessage
-            response = _response_of(message, subscription, more=False)
+        except decode.Unusual as error:
+            raise _not_understood(error) from error
         return response if response.sequence == sequence else None
 
     async def delete(self, subscription: int) -> None:
@@ -233,11 +231,7 @@ class Connection:
             ) from error
         except _TRANSPORT_ERRORS as error:
             raise _lost(error) from error
-        raw = bytes(data)
-        try:
-            return decode.decode(raw, 0, self._layouts)
-        except decode.Unusual:
-            return _decode_slowly(raw, data)
+        return decoded(bytes(data), self._layouts)
 
     # --- history -------------------------------------------------------------------------------------------------------------
     async def history(self, nodes: Sequence[ua.NodeId], from_ms: int, to_ms: int, profile: Profile) -> list[list[ua.DataValue] | None]:
@@ -402,21 +396,27 @@ def node_id(text: str, default_namespace: str | None, prefix: str, namespaces: S
     return ua.NodeId(identifier, index)
 
 
-# --- asyncua's own decoder, for what ours does not know ------------------------------------------------------------------------
-def _decode_slowly(raw: bytes, data: Any) -> decode.Response:
-    (type_id,) = struct.unpack_from("<H", raw, 2)
-    if type_id == _FAULT:
-        (code,) = struct.unpack_from("<I", raw, 16)
+# --- answers -------------------------------------------------------------------------------------------------------------------
+def decoded(raw: bytes, layouts: decode.Layouts) -> decode.Response:
+    """A publish response. Raises SourceLost for a fault and for nonsense, TooManyPublishes."""
+    try:
+        return decode.decode(raw, 0, layouts)
+    except decode.Unusual as error:
+        code = decode.fault(raw)
+        if code is None:
+            raise _not_understood(error) from error
         if code == ua.StatusCodes.BadTooManyPublishRequests:
-            raise TooManyPublishes
+            raise TooManyPublishes from error
         raise SourceLost(
             f"The server ended publishing: {ua.StatusCode(code).name}.",
             f"服务器终止发布:{ua.StatusCode(code).name}。",
             "Connecting anew.",
             "正在重连。",
-        )
-    parameters = _read(ua.PublishResponse, data.copy()).Parameters
-    return _response_of(parameters.NotificationMessage, parameters.SubscriptionId, more=parameters.MoreNotifications)
+        ) from error
+
+
+def _not_understood(error: decode.Unusual) -> SourceLost:
+    return SourceLost(f"The server's answer cannot be understood ({error}).", f"无法理解服务器的应答({error})。", "Connecting anew.", "正在重连。")
 
 
 def _read(kind: Any, data: Any) -> Any:
@@ -427,26 +427,6 @@ def _read(kind: Any, data: Any) -> Any:
     except _UNREADABLE as error:
         raise _lost(error) from error
     return response
-
-
-def _response_of(message: Any, subscription: int, *, more: bool) -> decode.Response:
-    out = decode.Response(subscription, message.SequenceNumber, more, [])
-    if message.PublishTime is not None and message.PublishTime.year > 1970:
-        out.published_ms = float(ms_of(message.PublishTime))
-    for notification in message.NotificationData or ():
-        if isinstance(notification, ua.DataChangeNotification):
-            rows, overflow = [], []
-            for item in notification.MonitoredItems or ():
-                kind, value = plain(item.Value)
-                stamp = item.Value.SourceTimestamp
-                rows.append((item.ClientHandle, decode.NO_TIME if stamp is None else ms_of(stamp), kind, value))
-                if item.Value.StatusCode is not None and item.Value.StatusCode.value & decode.OVERFLOW == decode.OVERFLOW:
-                    overflow.append(len(rows) - 1)
-            if rows:
-                out.changes.append(decode.Changes(Columns.of(rows), overflow))
-        elif isinstance(notification, ua.StatusChangeNotification):
-            out.status = notification.Status.value
-    return out
 
 
 def _gathered(results: dict[int, Any], found: list[list[ua.DataValue] | None]) -> dict[int, bytes | None]:
@@ -479,6 +459,8 @@ def plain(value: ua.DataValue) -> tuple[int, Value]:
     variant = value.Value
     bad = value.StatusCode is not None and value.StatusCode.is_bad()
     raw = None if variant is None or bad else variant.Value
+    if raw is None and not bad and variant is not None and variant.VariantType == ua.VariantType.String:
+        raw = ""  # a String that is null is empty, not unknown
     if isinstance(raw, ua.LocalizedText):
         raw = raw.Text
     if isinstance(raw, bool):

@@ -1,8 +1,8 @@
 """PublishResponse bytes -> columns, without an object a value (OPC 10000-6, 5.2).
 
 The fastest way that fits: one structured view where all items have the same shape; the layout of the last notification, verified
-vectorised; a walk that only finds where each item begins; one precompiled struct an item. Types other than scalars of numbers, Booleans,
-dates and strings raise Unusual, and the caller lets asyncua decode that response.
+vectorised; a walk that only finds where each item begins; one precompiled struct an item. Values of other types than numbers, Booleans,
+dates and texts are stepped over (`skip.py`) and become null. What is no PublishResponse raises Unusual.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from edge_agent.pipeline.columns import BOOL, DATETIME, DOUBLE, FLOAT, INT, NULL, STRING, UINT, Columns
 from edge_agent.pipeline.columns import joined as columns_joined
+from edge_agent.sources.opcua import skip
 
 EPOCH_100NS = 116_444_736_000_000_000  # 1970-01-01 in 100 ns since 1601
-PUBLISH_RESPONSE, REPUBLISH_RESPONSE, DATA_CHANGE, STATUS_CHANGE = 829, 835, 811, 820
+SERVICE_FAULT, PUBLISH_RESPONSE, REPUBLISH_RESPONSE, DATA_CHANGE, STATUS_CHANGE = 397, 829, 835, 811, 820
 OVERFLOW = 0x480  # InfoType DataValue + Overflow bit (OPC 10000-4, 7.39.1)
 _BAD = 0x80000000
 NO_TIME = -1
@@ -43,8 +44,8 @@ _SCALARS: dict[int, tuple[str, int]] = {
 _HAS_VALUE, _HAS_STATUS, _HAS_SOURCE, _HAS_SERVER, _HAS_SOURCE_PICO, _HAS_SERVER_PICO = 1, 2, 4, 8, 16, 32
 
 
-class Unusual(ValueError):
-    """A response our decoder does not know; asyncua decodes it."""
+class Unusual(Exception):
+    """Bytes that are no publish response, or a damaged one."""
 
 
 @dataclass(slots=True)
@@ -69,11 +70,22 @@ class Response:
         return not self.changes and self.status is None
 
 
+def fault(body: bytes) -> int | None:
+    """The code of a ServiceFault or of a response with a bad service result; None for what is neither."""
+    if len(body) < 20 or body[:2] != b"\x01\x00" or int.from_bytes(body[2:4], "little") not in (SERVICE_FAULT, PUBLISH_RESPONSE):
+        return None
+    code = int.from_bytes(body[16:20], "little")
+    return code if code & _BAD else None
+
+
+_NONSENSE = (struct.error, IndexError, KeyError, ValueError, OverflowError)
+
+
 def decode(body: bytes, at: int, layouts: Layouts) -> Response:
     """`body` from `at` on is the encoded PublishResponse with its type id. Raises Unusual (also for a ServiceFault)."""
     try:
         return _decode(body, at, layouts)
-    except (struct.error, IndexError, KeyError, UnicodeDecodeError) as error:
+    except _NONSENSE as error:
         raise Unusual(str(error)) from error
 
 
@@ -82,7 +94,7 @@ def decode_republished(body: bytes, at: int, layouts: Layouts, subscription: int
     try:
         at = _after_header(body, at, REPUBLISH_RESPONSE)
         return _message(body, at, layouts, Response(subscription, 0, False, []))
-    except (struct.error, IndexError, KeyError, UnicodeDecodeError) as error:
+    except _NONSENSE as error:
         raise Unusual(str(error)) from error
 
 
@@ -99,16 +111,14 @@ def _after_header(body: bytes, at: int, wanted: int) -> int:
     if (encoding, namespace, type_id) != (1, 0, wanted):
         raise Unusual(f"type {type_id}")
     (result,) = struct.unpack_from("<I", body, at + 16)
-    if result & _BAD or body[at + 20]:
-        raise Unusual("bad result or diagnostics")
-    at += 21
+    if result & _BAD:
+        raise Unusual(f"service result 0x{result:08X}")
+    at = skip.diagnostic_info(body, at + 20)
     (strings,) = struct.unpack_from("<i", body, at)
     at += 4
     for _ in range(max(strings, 0)):
-        at += 4 + max(struct.unpack_from("<i", body, at)[0], 0)
-    if body[at : at + 3] != b"\0\0\0":
-        raise Unusual("additional header")
-    return at + 3
+        at = skip.text(body, at)
+    return skip.extension_object(body, at)
 
 
 def _message(body: bytes, at: int, layouts: Layouts, out: Response) -> Response:
@@ -118,8 +128,11 @@ def _message(body: bytes, at: int, layouts: Layouts, out: Response) -> Response:
     out.published_ms = (published - EPOCH_100NS) / 10_000 if published > EPOCH_100NS else None
     for _ in range(max(count, 0)):
         encoding, namespace, type_id, how, size = struct.unpack_from("<BBHBi", body, at)
+        if (encoding, namespace, how) != (1, 0, 1):
+            at = skip.extension_object(body, at)  # nothing of ours
+            continue
         at += 9
-        if (encoding, namespace, how) != (1, 0, 1) or size < 0:
+        if not 0 <= size <= len(body) - at:
             raise Unusual("extension object")
         if type_id == DATA_CHANGE:
             (items,) = struct.unpack_from("<i", body, at)
@@ -127,8 +140,6 @@ def _message(body: bytes, at: int, layouts: Layouts, out: Response) -> Response:
                 out.changes.append(layouts.items(body, items, at + 4, at + size))
         elif type_id == STATUS_CHANGE:
             (out.status,) = struct.unpack_from("<I", body, at)
-        else:
-            raise Unusual(f"notification {type_id}")
         at += size
     return out
 
@@ -329,7 +340,7 @@ class _Rows:
         self.kinds.append(kind)
 
     def odd(self, row: int, at: int, sig: int) -> int:
-        """A string, a null or a value-less item; anything else raises Unusual. Returns the offset after it."""
+        """A text, a null, an item without a value or one that we have no use for (it is null). Returns the offset after it."""
         body, mask = self._body, sig & 0xFF
         (handle,) = struct.unpack_from("<I", body, at)
         at += 5
@@ -344,7 +355,11 @@ class _Rows:
                 word, kind = len(self.strings) - 1, STRING
                 at += max(size, 0)
             elif scalar != 0:
-                raise Unusual(f"variant type {scalar}")
+                said = skip.text_of(body, at) if scalar == skip.LOCALIZED_TEXT else None
+                if said is not None:
+                    self.strings.append(said)
+                    word, kind = len(self.strings) - 1, STRING
+                at = skip.variant(body, at - 1)
         status = stamp = 0
         if mask & _HAS_STATUS:
             (status,) = struct.unpack_from("<I", body, at)

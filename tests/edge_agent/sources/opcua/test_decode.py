@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.contract.payload import DataType
+from edge_agent.errors import SourceLost
 from edge_agent.sources.opcua import client, decode
 
 V = ua.VariantType
@@ -140,16 +141,24 @@ def test_keep_alive_more_and_status_change() -> None:
     assert decode.decode(ended, 0, decode.Layouts()).status == 0x800A0000
 
 
-def test_what_it_does_not_know_is_left_to_asyncua() -> None:
-    value = ua.DataValue(ua.Variant([1.0, 2.0], V.Double), SourceTimestamp=T0)
-    raw = encoded([ua.MonitoredItemNotification(ClientHandle=1, Value=value)])
-    with pytest.raises(decode.Unusual):
-        decode.decode(raw, 0, decode.Layouts())
-    slowly = client._decode_slowly(raw, Buffer(raw))
-    assert slowly.changes[0].columns.rows()[0][3] is None
-    text = ua.DataValue(ua.Variant(ua.LocalizedText("läuft"), V.LocalizedText), SourceTimestamp=T0)
-    raw = encoded([ua.MonitoredItemNotification(ClientHandle=1, Value=text)])
-    assert client._decode_slowly(raw, Buffer(raw)).changes[0].columns.rows()[0][2:] == (int(DataType.STRING), "läuft")
+def test_what_we_have_no_use_for_is_null_and_a_localized_text_is_a_text() -> None:
+    def one(variant: Any) -> list[tuple[Any, ...]]:
+        raw = encoded([ua.MonitoredItemNotification(ClientHandle=1, Value=ua.DataValue(variant, SourceTimestamp=T0))])
+        return decode.decode(raw, 0, decode.Layouts()).changes[0].columns.rows()
+
+    assert one(ua.Variant([1.0, 2.0], V.Double))[0][3] is None
+    assert one(ua.Variant(ua.LocalizedText("läuft"), V.LocalizedText))[0][2:] == (int(DataType.STRING), "läuft")
+
+
+def test_faults_and_nonsense() -> None:
+    fault = struct_to_binary(ua.ServiceFault(ResponseHeader=ua.ResponseHeader(ServiceResult=ua.StatusCode(ua.StatusCodes.BadNoSubscription))))
+    with pytest.raises(SourceLost, match="BadNoSubscription"):
+        client.decoded(bytes(fault), decode.Layouts())
+    fault = struct_to_binary(ua.ServiceFault(ResponseHeader=ua.ResponseHeader(ServiceResult=ua.StatusCode(ua.StatusCodes.BadTooManyPublishRequests))))
+    with pytest.raises(client.TooManyPublishes):
+        client.decoded(bytes(fault), decode.Layouts())
+    with pytest.raises(SourceLost, match="cannot be understood"):
+        client.decoded(b"nonsense", decode.Layouts())
 
 
 @given(st.binary(max_size=200), st.integers(0, 300))
