@@ -19,8 +19,9 @@ from edge_agent.contract.payload import DataType
 from edge_agent.errors import SourceLost, SourceMisconfigured
 from edge_agent.health import Standing
 from edge_agent.pipeline.columns import Value
-from edge_agent.sources.opcua import decode, security
+from edge_agent.sources.opcua import decode, filters, security
 from edge_agent.sources.opcua.config import OpcUaConfig
+from edge_agent.sources.opcua.filters import NO_DEADBAND, Deadband, Filters
 from edge_agent.sources.opcua.profiles import GENERIC, LIMITS, Profile, profile_of, queue_needed, queue_wanted
 from edge_agent.sources.opcua.resume import Run, Subscription
 
@@ -77,6 +78,7 @@ class Item:
     handle: int
     node: ua.NodeId
     words: str
+    deadband: Deadband = NO_DEADBAND
 
 
 class Connection:
@@ -178,30 +180,43 @@ class Connection:
         with suppress(SourceLost):
             await self._request(ua.DeleteSubscriptionsRequest(Parameters=ua.DeleteSubscriptionsParameters([subscription])))
 
-    async def watch(self, subscription: Subscription, items: Sequence[Item], config: OpcUaConfig, profile: Profile) -> Watched:
-        """Creates monitored items."""
-        refused: dict[int, str] = {}
-        short: list[str] = []
-        ids: dict[int, int] = {}
+    async def watch(self, subscription: Subscription, items: Sequence[Item], config: OpcUaConfig, server: Server, refusals: Filters) -> Watched:
+        """Creates monitored items, with the strongest deadband filter that the server takes of each."""
+        out = Watched({}, [], {})
+        refusals.supported = server.profile.has_filter
+        left = list(items)
+        while left:
+            again: list[Item] = []
+            for part in _parts(left, server.profile.items_per_call):
+                steps = [refusals.step(item.handle, item.deadband) for item in part]
+                results = await self._create(subscription, part, steps, config)
+                for item, step, result in zip(part, steps, results, strict=True):
+                    if result.StatusCode.is_good():
+                        out.ids[item.handle] = result.MonitoredItemId
+                        needed = queue_needed(subscription.publishing_s, result.RevisedSamplingInterval / 1000.0)
+                        if 0 < result.RevisedQueueSize < needed:
+                            out.short.append(f"{item.words} ({result.RevisedQueueSize} of {needed})")
+                    elif refusals.refused(item.handle, step, result.StatusCode.value):
+                        again.append(item)
+                    else:
+                        out.refused[item.handle] = f"{result.StatusCode.name} ({result.StatusCode.doc})"
+            left = again
+        return out
+
+    async def _create(self, subscription: Subscription, items: Sequence[Item], steps: Sequence[str], config: OpcUaConfig) -> list[Any]:
+        """One call of CreateMonitoredItems; its results."""
         queue = queue_wanted(subscription.publishing_s, config.sampling_interval_s, config.queue_size)
-        for part in _parts(items, profile.items_per_call):
-            request = ua.CreateMonitoredItemsRequest()
-            params = request.Parameters
-            params.SubscriptionId = subscription.id
-            params.TimestampsToReturn = ua.TimestampsToReturn.Source
-            params.ItemsToCreate = [_monitored(item, config.sampling_interval_s, queue) for item in part]
-            results = _read(ua.CreateMonitoredItemsResponse, await self._request(request)).Results
-            if len(results) != len(part):
-                raise _lost(ua.UaError(f"{len(results)} results for {len(part)} monitored items"))
-            for item, result in zip(part, results, strict=True):
-                if not result.StatusCode.is_good():
-                    refused[item.handle] = f"{result.StatusCode.name} ({result.StatusCode.doc})"
-                    continue
-                ids[item.handle] = result.MonitoredItemId
-                needed = queue_needed(subscription.publishing_s, result.RevisedSamplingInterval / 1000.0)
-                if 0 < result.RevisedQueueSize < needed:
-                    short.append(f"{item.words} ({result.RevisedQueueSize} of {needed})")
-        return Watched(refused, short, ids)
+        request = ua.CreateMonitoredItemsRequest()
+        params = request.Parameters
+        params.SubscriptionId = subscription.id
+        params.TimestampsToReturn = ua.TimestampsToReturn.Source
+        params.ItemsToCreate = [
+            _monitored(item, config.sampling_interval_s, queue, filters.of(step, item.deadband)) for item, step in zip(items, steps, strict=True)
+        ]
+        results = list(_read(ua.CreateMonitoredItemsResponse, await self._request(request)).Results)
+        if len(results) != len(items):
+            raise _lost(ua.UaError(f"{len(results)} results for {len(items)} monitored items"))
+        return results
 
     async def unwatch(self, subscription: int, ids: Sequence[int]) -> None:
         """Deletes monitored items; best effort."""
@@ -349,7 +364,7 @@ async def _lost_when_broken(call: Any) -> Any:
         raise _lost(error) from error
 
 
-def _monitored(item: Item, sampling_s: float, queue: int) -> ua.MonitoredItemCreateRequest:
+def _monitored(item: Item, sampling_s: float, queue: int, wanted_filter: ua.DataChangeFilter | None) -> ua.MonitoredItemCreateRequest:
     request = ua.MonitoredItemCreateRequest()
     request.ItemToMonitor.NodeId = item.node
     request.ItemToMonitor.AttributeId = ua.AttributeIds.Value
@@ -359,6 +374,8 @@ def _monitored(item: Item, sampling_s: float, queue: int) -> ua.MonitoredItemCre
     wanted.SamplingInterval = sampling_s * 1000.0
     wanted.QueueSize = queue
     wanted.DiscardOldest = True
+    if wanted_filter is not None:
+        wanted.Filter = wanted_filter
     # Equal values with a new stamp are not news; the default trigger (status or value) is what every server has.
     return request
 

@@ -24,6 +24,14 @@ class OpcUaMetric(MetricConfig):
         "OPC UA 节点;未写 nsu= 时用设备的命名空间",
     )
 
+    deadband_percent: float = option(
+        0.0,
+        "plain samples: changes smaller than this share of the node's range (EURange) are not sent; a server that cannot is asked for `deadband`",
+        "普通采样:小于量程(EURange)此百分比的变化由服务器过滤;不支持时改用 deadband",
+        "%",
+        ge=0,
+        le=100,
+    )
     max_silence_s: float | None = option(
         None,
         "no change for this long: the node is read; if it holds another value its monitored item had died and is made anew",

@@ -32,7 +32,8 @@ PROFILES = (
     Profile("S7-1200", ("siemens s7-1200", "siemens simatic s7-1200"), 100, 100, 10, 2, has_filter=False),
     Profile("S7-1500", ("siemens s7-1500", "siemens simatic s7-1500", "siemens et 200sp"), 500, 500, 10, 2),
     Profile("Kepware", ("kepware", "kepserverex", "thingworx kepware"), 1000, 1000),
-    Profile("asyncua", ("freeopcua python",), 500, 500, transfers=False),
+    # its deadband compares with the value before, not the last one told: a slow drift is never told
+    Profile("asyncua", ("freeopcua python",), 500, 500, has_filter=False, transfers=False),
 )
 LIMITS = {"MaxMonitoredItemsPerCall": "items_per_call", "MaxNodesPerRead": "reads_per_call", "MaxNodesPerHistoryReadData": "histories_per_call"}
 

@@ -21,6 +21,7 @@ from edge_agent.pipeline.tags import Tag
 from edge_agent.sources.opcua import client, decode
 from edge_agent.sources.opcua.browse import browse_variables
 from edge_agent.sources.opcua.config import OpcUaConfig, OpcUaDevice, OpcUaMetric
+from edge_agent.sources.opcua.filters import Deadband, Filters
 from edge_agent.sources.opcua.history import afterwards
 from edge_agent.sources.opcua.offset import ClockOffset, Delay
 from edge_agent.sources.opcua.publishing import REPUBLISHED_MAX, PublishLoop, Start, opening
@@ -53,8 +54,9 @@ class OpcUaSource:
         ]
         self.tag_numbers = np.array([tag.number for tag, _, _, _ in self._wanted], np.uint32)  # by client handle
         self.delay = Delay()
+        self.filters = Filters()
         self._held: Held | None = None
-        self._watch = Watch(self, [(tag.number, metric.max_silence_s) for tag, _, metric, _ in self._wanted])
+        self._watch = Watch(self, [(tag.number, metric.max_silence_s, bool(_deadband(tag, metric).percent)) for tag, _, metric, _ in self._wanted])
         self._away = False
 
     # --- for people ----------------------------------------------------------------------------------------------------------
@@ -78,8 +80,8 @@ class OpcUaSource:
 
     def _items(self, namespaces: list[str]) -> list[client.Item]:
         return [
-            client.Item(handle, client.node_id(str(metric.node), device.namespace, device.node_prefix, namespaces), words)
-            for handle, (_, device, metric, words) in enumerate(self._wanted)
+            client.Item(handle, client.node_id(str(metric.node), device.namespace, device.node_prefix, namespaces), words, _deadband(tag, metric))
+            for handle, (tag, device, metric, words) in enumerate(self._wanted)
         ]
 
     # --- what outlives a session ---------------------------------------------------------------------------------------------
@@ -125,7 +127,7 @@ class OpcUaSource:
     def _hash(self, items: Sequence[client.Item]) -> str:
         config = self.config
         settings = (config.publishing_interval_s, config.sampling_interval_s, config.queue_size)
-        return items_hash(settings, [(item.handle, item.node.to_string()) for item in items])
+        return items_hash(settings, [(item.handle, f"{item.node.to_string()} {item.deadband}") for item in items])
 
     async def _resumed(self, connection: client.Connection, server: client.Server, items: Sequence[client.Item], sink: Sink) -> PublishLoop | None:
         """Takes up the subscription of before, with what was missed meanwhile; None when a new one is needed."""
@@ -155,7 +157,7 @@ class OpcUaSource:
             next_sequence = following(next_sequence)
         held.to_acknowledge = [sequence for sequence in available if sequence <= held.stored]
         again = [item for item in items if item.handle in held.refused]
-        watched = await connection.watch(made, again, self.config, server.profile)
+        watched = await connection.watch(made, again, self.config, server, self.filters)
         refused = watched.refused
         held.refused = tuple(refused)
         held.ids |= watched.ids
@@ -168,7 +170,7 @@ class OpcUaSource:
     async def _anew(self, connection: client.Connection, server: client.Server, items: Sequence[client.Item], sink: Sink) -> PublishLoop:
         before = self._held if self._held is not None and self._held.run == server.run else None
         made = await connection.subscribe(self.config)
-        watched = await connection.watch(made, items, self.config, server.profile)
+        watched = await connection.watch(made, items, self.config, server, self.filters)
         refused = watched.refused
         self._say_refused(items, refused)
         self._say_short(watched.short)
@@ -211,3 +213,10 @@ class OpcUaSource:
                 f"服务器队列过短,两次发送之间的值放不下:{';'.join(short[:3])}(共 {len(short)} 项)。"
                 "请缩短 publishing_interval_s 或加大 sampling_interval_s。",
             )
+
+
+def _deadband(tag: Tag, metric: OpcUaMetric) -> Deadband:
+    """What the server may leave out of a plain sample, in the node's own units."""
+    if tag.is_fact or not metric.deadband_percent:
+        return Deadband()
+    return Deadband(metric.deadband_percent, metric.deadband / abs(metric.scale) if metric.scale else 0.0)

@@ -40,11 +40,12 @@ class _Quiet:
 
 
 class Watch:
-    """One a source, over all its sessions. `limits`: (tag number, max_silence_s) by client handle."""
+    """One a source, over all its sessions. `limits`: (tag number, max_silence_s, whether the server filters it) by client handle."""
 
-    def __init__(self, source: OpcUaSource, limits: Sequence[tuple[int, float | None]]) -> None:
+    def __init__(self, source: OpcUaSource, limits: Sequence[tuple[int, float | None, bool]]) -> None:
         self._source = source
-        self._quiet = {handle: _Quiet(limit_s, 0.0) for handle, (_, limit_s) in enumerate(limits) if limit_s is not None}
+        # Where the server leaves small changes out, another value proves nothing.
+        self._quiet = {handle: _Quiet(limit_s, 0.0) for handle, (_, limit_s, filtered) in enumerate(limits) if limit_s is not None and not filtered}
         self._handle_of = {limits[handle][0]: handle for handle in self._quiet}
         self._watched: npt.NDArray[np.uint32] = np.array(list(self._handle_of), np.uint32)
         self._made_anew: set[int] = set()  # tags whose next value follows an unknown time
@@ -152,7 +153,7 @@ class Watch:
         await self._connection.unwatch(held.subscription.id, [held.ids.pop(handle) for handle in handles])
         self._made_anew.update(number for number, handle in self._handle_of.items() if handle in handles)
         items = [self._items[handle] for handle in handles]
-        watched = await self._connection.watch(held.subscription, items, self._source.config, self._server.profile)
+        watched = await self._connection.watch(held.subscription, items, self._source.config, self._server, self._source.filters)
         held.ids |= watched.ids
         for handle in handles:
             self._quiet[handle].seen_s = time.monotonic()
