@@ -61,6 +61,12 @@ SCRAP_RAW: Final = "scrap_raw"  # Int64
 ENERGY_IMPORT_WH: Final = "energy_import_wh"  # Double, running total kept by the edge over resets, rollovers and jumps
 ENERGY_EXPORT_WH: Final = "energy_export_wh"  # Double
 ENERGY_REACTIVE_VARH: Final = "energy_reactive_varh"  # Double, inductive (lagging) reactive energy imported
+# Double, what the edge has added to the register to make the total, where that is not 0: total minus offset is what the meter's display shows.
+ENERGY_OFFSETS: Final = {
+    ENERGY_IMPORT_WH: "energy_import_offset_wh",
+    ENERGY_EXPORT_WH: "energy_export_offset_wh",
+    ENERGY_REACTIVE_VARH: "energy_reactive_offset_varh",
+}
 # --- facts of any device -------------------------------------------------------------------------------------------------------
 WATCHED_UNTIL: Final = "watched_until"  # DateTime (ms): the source was alive and everything up to here is in this or earlier records
 GAP: Final = "gap"  # String, a JSON GapRecord (contract.delivery)
@@ -75,7 +81,7 @@ VOLTAGE_V: Final = ("voltage_l1_v", "voltage_l2_v", "voltage_l3_v")
 CURRENT_A: Final = ("current_l1_a", "current_l2_a", "current_l3_a")
 
 MACHINE_FACTS: Final = frozenset({STATE, STATE_RAW, ALARM, ORDER, OPERATION, GOOD_TOTAL, SCRAP_TOTAL, GOOD_RAW, SCRAP_RAW})
-METER_FACTS: Final = frozenset({ENERGY_IMPORT_WH, ENERGY_EXPORT_WH, ENERGY_REACTIVE_VARH})
+METER_FACTS: Final = frozenset({*ENERGY_OFFSETS, *ENERGY_OFFSETS.values()})
 FACTS: Final = MACHINE_FACTS | METER_FACTS | {WATCHED_UNTIL, GAP}
 
 # --- node metrics --------------------------------------------------------------------------------------------------------------

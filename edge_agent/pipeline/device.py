@@ -355,6 +355,8 @@ class Device:
             self._say(rows, t_ms, priority, raw_name, round(state.raw))
         else:
             self._say(rows, t_ms, priority, tag.key, state.total * tag.scale)
+            if state.offset:
+                self._say(rows, t_ms, priority, names.ENERGY_OFFSETS[tag.key], state.offset * tag.scale)
 
     def _unseen_s(self, tag: Tag, t_ms: int) -> float:
         """Seconds before `t_ms` in which this counter was not watched: a poll's distance, or an open gap."""
@@ -430,4 +432,4 @@ def _wire_names(tag: Tag) -> list[tuple[str, DataType]]:
         return [(_TEXTS[tag.role], DataType.STRING)]
     if tag.role in _TOTALS:
         return [(name, DataType.INT64) for name in _TOTALS[tag.role]]
-    return [] if tag.role == "sample" else [(tag.key, DataType.DOUBLE)]
+    return [] if tag.role == "sample" else [(tag.key, DataType.DOUBLE), (names.ENERGY_OFFSETS[tag.key], DataType.DOUBLE)]

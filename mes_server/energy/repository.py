@@ -9,10 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from mes_server.energy.models import MeterBorder, MeterReading
+from mes_server.energy.models import MeterBorder, MeterReading, MeterShift, MeterSwap
 
 _READING: sa.Table = MeterReading.__table__  # type: ignore[assignment]
 _BORDER: sa.Table = MeterBorder.__table__  # type: ignore[assignment]
+_SHIFT: sa.Table = MeterShift.__table__  # type: ignore[assignment]
+_SWAP: sa.Table = MeterSwap.__table__  # type: ignore[assignment]
 _TOTALS = ("import_wh", "export_wh", "reactive_varh")
 FIRST = 0  # the key of a meter's first reading
 
@@ -103,3 +105,43 @@ def readings(session: Session, meter: str, column: str, from_ms: int, to_ms: int
     low, high = min((one[0] for one in found), default=from_ms), max((one[0] for one in found), default=to_ms)
     around = {"meter": meter, "from_ms": min(low, from_ms), "to_ms": max(high, to_ms)}
     return found + [(row[0], row[1]) for row in session.execute(_BORDERS_OF[column], around)]
+
+
+# --- exchanged meters -----------------------------------------------------------------------------------------------------------------
+def _shift_upsert(dialect: str) -> Any:
+    insert = _insert(dialect, _SHIFT)
+    return insert.on_conflict_do_update(index_elements=["meter", "register", "at_ms"], set_={"wh": insert.excluded.wh})
+
+
+_PUT_SHIFT = {name: _shift_upsert(name) for name in ("sqlite", "postgresql")}
+_SHIFTS_OF = (
+    sa.select(_SHIFT.c.at_ms, _SHIFT.c.wh)
+    .where(_SHIFT.c.meter == sa.bindparam("meter"), _SHIFT.c.register == sa.bindparam("register"))
+    .order_by(_SHIFT.c.at_ms)
+)
+_SWAPS = sa.select(_SWAP).order_by(_SWAP.c.meter, _SWAP.c.at_ms)
+
+
+def put_shifts(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    session.connection().execute(_PUT_SHIFT[_dialect(session)], rows)
+
+
+def shifts(session: Session, meter: str, register: str) -> list[tuple[int, float]]:
+    """(moment, Wh) of a register, ascending: from then on its total is so far above the display."""
+    return [(row[0], row[1]) for row in session.execute(_SHIFTS_OF, {"meter": meter, "register": register})]
+
+
+def put_swap(session: Session, row: dict[str, Any]) -> None:
+    session.connection().execute(sa.insert(_SWAP), row)
+
+
+def swaps(session: Session) -> Sequence[sa.Row[Any]]:
+    """Every exchange, by meter and time."""
+    return session.execute(_SWAPS).all()
+
+
+def last_before(session: Session, meter: str, column: str, at_ms: int) -> tuple[int, float] | None:
+    """The newest reading at or before `at_ms`."""
+    rows = [(row[0], row[1]) for row in session.execute(_BEFORE[column], {"meter": meter, "at": at_ms + 60_000})]
+    rows += [(row[0], row[1]) for row in session.execute(_BORDERS_OF[column], {"meter": meter, "from_ms": 0, "to_ms": at_ms})]
+    return max((row for row in rows if row[0] <= at_ms), default=None)

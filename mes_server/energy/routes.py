@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from mes_server.energy import balance, service
+from mes_server.energy import balance, service, swaps
 from mes_server.energy.errors import TooManyBuckets
-from mes_server.energy.schemas import MeterLoad, MonthOut, Summary
+from mes_server.energy.schemas import MeterLoad, MonthOut, Summary, SwapMeter, SwapView
 from mes_server.kit.actor import Actor
 from mes_server.kit.http import KitDep, allow
 from mes_server.machine_states.schemas import FromQuery, ToQuery, window_ms
@@ -51,3 +51,16 @@ def list_energy_months(kit: KitDep, year: Annotated[int, Query(ge=2000, le=2200)
     with kit.db.read() as session:
         model = plant.model(session)
         return service.months(session, model.meter(meter).code, year, service.zone_of(model, kit.zone), kit.clock.now_ms())
+
+
+@router.post("/energy/swaps", operation_id="swap_meter")
+async def swap_meter(kit: KitDep, command: SwapMeter, actor: Actor = allow("supervise.correct")) -> dict[str, Any]:
+    """Another meter hangs there: with the end reading of the old and the start reading of the new one, energy across the exchange is exact."""
+    answer = await kit.acts.run(swaps.swap_meter, actor, command)
+    return answer.body
+
+
+@router.get("/energy/swaps", operation_id="list_meter_swaps")
+def list_meter_swaps(kit: KitDep, meter: str | None = None, actor: Actor = allow("read")) -> list[SwapView]:
+    with kit.db.read() as session:
+        return swaps.views(session, meter)

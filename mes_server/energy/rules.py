@@ -61,6 +61,73 @@ class Series:
         return int(self.at_ms[0]), self.until_ms
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Another meter since `at_ms`: what the old display showed at the end and the new one at the start, in the unit of the totals."""
+
+    at_ms: int
+    old: float
+    new: float
+
+
+SWAP_EARLY_MS = 15 * MINUTE_MS  # the person's watch may be behind the edge's clock
+SWAP_LATE_MS = 86_400_000  # the new meter may be heard only the next day
+SWAP_SETTLE_MS = 15 * MINUTE_MS  # a jump that the edge takes in several steps
+
+
+def shift_at(shifts: Sequence[tuple[int, float]], at_ms: int) -> float:
+    return next((wh for when, wh in reversed(shifts) if when <= at_ms), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """How totals cross an exchange: the total at its moment, and what is added to every later one. `jump_ms`: when the edge saw it, if it did."""
+
+    at_ms: int
+    total: float
+    added: float
+    jump_ms: int | None = None
+
+
+def bridge(exchange: Exchange, shifts: Sequence[tuple[int, float]]) -> Bridge:
+    """`shifts`: (moment, how far the total is above the display since then), ascending.
+
+    True energy across it is (old - display before) + (display after - new). The totals already hold (display after - display before) and the change
+    of the shift, which is whatever the edge made of the jump: nothing, a reset, a rollover, or a new course. The rest is missing, or too much.
+    """
+    near = [(when, wh) for when, wh in shifts if exchange.at_ms - SWAP_EARLY_MS < when <= exchange.at_ms + SWAP_LATE_MS]
+    if not near:
+        return Bridge(exchange.at_ms, exchange.old + shift_at(shifts, exchange.at_ms), exchange.old - exchange.new)
+    first_ms = near[0][0]
+    before = shift_at(shifts, first_ms - 1)
+    after = [wh for when, wh in near if when <= first_ms + SWAP_SETTLE_MS][-1]
+    return Bridge(min(exchange.at_ms, first_ms - 1), exchange.old + before, exchange.old - exchange.new - (after - before), first_ms)
+
+
+def across(rows: Iterable[tuple[int, float]], bridges: Sequence[Bridge]) -> list[tuple[int, float]]:
+    """Readings (moment, total), continued over exchanges; each exchange with a reading before it becomes a reading of its own."""
+    out = sorted(rows)
+    added = 0.0
+    for one in sorted(bridges, key=lambda bridge: bridge.at_ms):
+        moment = _moment(out, one)
+        seen_before = bool(out) and out[0][0] <= moment
+        later = [(at, total + one.added) for at, total in out if at > moment]
+        earlier = [(at, total) for at, total in out if at <= moment]
+        border = [(moment, one.total + added)] if seen_before and later else []
+        out = [row for row in earlier if not border or row[0] < moment] + border + later
+        added += one.added
+    return out
+
+
+def _moment(rows: Sequence[tuple[int, float]], one: Bridge) -> int:
+    """When the old meter was gone: what the person says, but not before it has counted on (their watch was behind)."""
+    if one.jump_ms is None:
+        return one.at_ms
+    stood = max((total for at, total in rows if at <= one.at_ms), default=None)
+    counted_on = [at for at, total in rows if stood is not None and one.at_ms < at < one.jump_ms and total > stood]
+    return max(counted_on) + 1 if counted_on else one.at_ms
+
+
 def _dark(known: Sequence[Span], first: int, until: int) -> tuple[Span, ...]:
     """Parts of [first, until) that no source saw."""
     out, at = [], first

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel, Field
+
+from mes_server.kit.command import Command
+
+CODE = r"^[A-Za-z0-9._-]{1,64}$"
+WH_MAX = 1e15
 
 
 class ReadingFact(NamedTuple):
@@ -15,6 +20,51 @@ class ReadingFact(NamedTuple):
     import_wh: float | None
     export_wh: float | None
     reactive_varh: float | None
+
+
+class ShiftFact(NamedTuple):
+    """From `at_ms` on the total of `register` (its wire name) is `wh` above what the meter's display shows."""
+
+    meter: str
+    at_ms: int
+    register: str
+    wh: float
+
+
+class SwapMeter(Command):
+    """Another meter hangs there since `at`. Readings as on the displays, in Wh and varh, times the transformer ratio where the edge has one.
+
+    Only the registers that both meters have need to be given beside the imported energy.
+    """
+
+    type: ClassVar[str] = "energy.meter_swapped"
+    right: ClassVar[str] = "supervise.correct"
+
+    meter: str = Field(pattern=CODE)
+    at: AwareDatetime
+    old_import_wh: float = Field(ge=0, le=WH_MAX, description="End reading of the old meter")
+    new_import_wh: float = Field(ge=0, le=WH_MAX, description="Start reading of the new meter")
+    old_export_wh: float | None = Field(None, ge=0, le=WH_MAX)
+    new_export_wh: float | None = Field(None, ge=0, le=WH_MAX)
+    old_reactive_varh: float | None = Field(None, ge=0, le=WH_MAX)
+    new_reactive_varh: float | None = Field(None, ge=0, le=WH_MAX)
+    old_serial: str = Field("", max_length=64)
+    new_serial: str = Field("", max_length=64)
+    reason: str = Field(min_length=1, max_length=400)
+
+
+class SwapView(BaseModel):
+    """A meter's exchange as it was told. `shift_wh`: what it changes in the imported energy beside what the edge itself had made of it."""
+
+    meter: str
+    at: str
+    old_import_wh: float
+    new_import_wh: float
+    old_serial: str
+    new_serial: str
+    reason: str
+    by: str | None
+    shift_wh: float
 
 
 class LoadPoint(BaseModel):

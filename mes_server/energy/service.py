@@ -10,13 +10,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from edge_agent.contract.clock import iso
-from mes_server.energy import repository, rules
+from mes_server.energy import repository, rules, swaps
 from mes_server.energy.schemas import LoadPoint, MeterLoad, MonthOut, ReadingFact
+from mes_server.energy.swaps import record_shifts
 from mes_server.machine_states import service as states
 from mes_server.plant import service as plant
 from mes_server.plant.schemas import Meter
 
-__all__ = ["ReadingFact", "load", "months", "record_readings", "series", "zone_of"]
+__all__ = ["ReadingFact", "load", "months", "record_readings", "record_shifts", "series", "zone_of"]
 
 
 # --- recording ----------------------------------------------------------------------------------------------------------------------
@@ -75,7 +76,12 @@ def series(
     `grid_s` > 60 reads only every so many seconds, for long looks back.
     """
     known = states.known(session, meters)
-    return {meter: rules.Series.of(repository.readings(session, meter, column, from_ms, to_ms, grid_s), known[meter]) for meter in meters}
+    bridges = swaps.bridges(session, meters, column)
+    out = {}
+    for meter in meters:
+        rows = repository.readings(session, meter, column, from_ms, to_ms, grid_s)
+        out[meter] = rules.Series.of(rules.across(rows, bridges[meter]) if meter in bridges else rows, known[meter])
+    return out
 
 
 def zone_of(model: plant.PlantModel, default: ZoneInfo) -> ZoneInfo:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from edge_agent.contract.clock import iso
 from mes_server.energy import service as energy
-from mes_server.energy.schemas import ReadingFact
+from mes_server.energy.schemas import ReadingFact, ShiftFact
 from mes_server.ingest.facts import Facts
 from mes_server.kit import journal
 from mes_server.kit.acts import recorded_ms
@@ -105,6 +105,7 @@ class SliceBooking:
             if machine is not None and one.facts.counts:
                 rows = [CountRow(*count) for count in one.facts.counts]
                 counted.extend((one, machine, Counted(*row)) for row in work_orders.record_machine_counts(session, machine, rows))
+        energy.record_shifts(session, [shift for one in batch for shift in _shifts(one)])
         energy.record_readings(session, [reading for one in batch for reading in _readings(one)])
         machine_states.record_watch(session, [mark for one in batch for mark in _watch(one)])
         return counted
@@ -144,6 +145,11 @@ def _states(one: DeviceFacts) -> list[StateFact]:
 def _readings(one: DeviceFacts) -> list[ReadingFact]:
     meter = one.link.meter
     return [] if meter is None else [ReadingFact(meter, *reading) for reading in one.facts.readings]
+
+
+def _shifts(one: DeviceFacts) -> list[ShiftFact]:
+    meter = one.link.meter
+    return [] if meter is None else [ShiftFact(meter, *shift) for shift in one.facts.shifts]
 
 
 def _watch(one: DeviceFacts) -> list[WatchFact]:

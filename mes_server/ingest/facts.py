@@ -26,6 +26,7 @@ NUMBER_MAX: Final = 2.0**53  # beyond it a double no longer counts by ones; NaN 
 CODE_CHARS_MAX: Final = 64
 _STATES: Final = frozenset(state.value for state in names.MachineState)
 _COUNTERS: Final = (("good", names.GOOD_TOTAL, names.GOOD_RAW), ("scrap", names.SCRAP_TOTAL, names.SCRAP_RAW))
+SHIFT_MIN: Final = 1e-3  # Wh: below is rounding
 _REGISTERS: Final = (names.ENERGY_IMPORT_WH, names.ENERGY_EXPORT_WH, names.ENERGY_REACTIVE_VARH)
 
 
@@ -58,6 +59,14 @@ class Reading(NamedTuple):
     reactive_varh: float | None
 
 
+class Shift(NamedTuple):
+    """From `at_ms` on, a register's total is `wh` above what the meter's display shows. `register` is the wire name of the total."""
+
+    at_ms: int
+    register: str
+    wh: float
+
+
 @dataclass(slots=True)
 class Counter:
     """One counter of a machine as last seen in this epoch; `known` is where the PLC's own counter stood before it."""
@@ -75,7 +84,9 @@ class Register:
     total: float | None = None
     passed: float | None = None
     at_ms: int = 0
-    known: float | None = None
+    known: float | None = None  # the display as last seen by another buffer
+    offset: float = 0.0  # what the edge has added to the display
+    shift: float = 0.0  # how far what we pass on is above the display, as last told
 
 
 @dataclass(slots=True)
@@ -114,7 +125,8 @@ class DeviceState:
             for one in (self.good, self.scrap)
         )
         registers = {
-            name: Register(None, one.passed, one.at_ms, one.known if one.total is None else one.total) for name, one in self.registers.items()
+            name: Register(None, one.passed, one.at_ms, one.known if one.total is None else one.total - one.offset, shift=one.shift)
+            for name, one in self.registers.items()
         }
         gap_from_ms = self.gap_from_ms or self.proven_ms
         told_until_ms = min(max(self.proven_ms, self.told_until_ms), now_ms)
@@ -129,6 +141,7 @@ class Facts:
     counts: list[Count] = field(default_factory=list)
     gaps: list[GapRecord] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
+    shifts: list[Shift] = field(default_factory=list)
     first_ms: int | None = None
     proven_ms: int | None = None
     strange: int = 0
@@ -288,20 +301,27 @@ def _pieces(counter: Counter, kind: str, at_ms: int, total: int, raw: FactValue 
 def _read(state: DeviceState, at_ms: int, values: dict[str, FactValue], into: Facts) -> None:
     for name in _REGISTERS:
         if name in values:
-            _advance(state.registers.setdefault(name, Register()), at_ms, float(values[name]), into)
-    shown = [register.passed if (register := state.registers.get(name)) is not None else None for name in _REGISTERS]
+            register = state.registers.setdefault(name, Register())
+            _advance(register, at_ms, float(values[name]), float(values.get(names.ENERGY_OFFSETS[name], 0.0)), into)
+            if register.passed is not None and register.total is not None:
+                shift = register.passed - (register.total - register.offset)
+                if abs(shift - register.shift) > SHIFT_MIN:
+                    register.shift = shift
+                    into.shifts.append(Shift(at_ms, name, shift))
+    shown = [known.passed if (known := state.registers.get(name)) is not None else None for name in _REGISTERS]
     if any(one is not None for one in shown):
         into.readings.append(Reading(at_ms, *shown))
 
 
-def _advance(register: Register, at_ms: int, total: float, into: Facts) -> None:
+def _advance(register: Register, at_ms: int, total: float, offset: float, into: Facts) -> None:
+    """`offset`: what the edge has added to the meter's display to make `total`."""
     if register.passed is None:
         register.passed = total
     elif register.total is None:  # a new buffer goes on from where the old one's register stood
         if at_ms <= register.at_ms:
             return
-        if register.known is not None and total >= register.known:
-            register.passed += total - register.known
+        if register.known is not None and total - offset >= register.known:
+            register.passed += total - offset - register.known
         else:
             into.strange += 1
     elif total >= register.total:
@@ -309,4 +329,4 @@ def _advance(register: Register, at_ms: int, total: float, into: Facts) -> None:
     else:
         into.strange += 1
         return
-    register.total, register.at_ms = total, at_ms
+    register.total, register.offset, register.at_ms = total, offset, at_ms

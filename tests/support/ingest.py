@@ -33,7 +33,7 @@ T0 = 1_772_409_600_000  # 2026-03-02 00:00 UTC
 EPOCH = "0123456789abcdef"
 DEVICES: dict[str, list[str]] = {
     "SAW-01": ["state", "state_raw", "alarm", "order", "operation", "good_total", "scrap_total", "good_raw", "watched_until", "gap", "temperature_c"],
-    "M-SAW-01": ["power_w", "energy_import_wh", "energy_reactive_varh", "watched_until", "gap"],
+    "M-SAW-01": ["power_w", "energy_import_wh", "energy_reactive_varh", "watched_until", "gap", "energy_import_offset_wh"],
 }
 
 

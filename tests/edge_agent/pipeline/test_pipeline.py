@@ -295,3 +295,19 @@ def test_law_the_way_readings_arrive_does_not_matter(plan: list[tuple[str, int]]
         shuffled = shuffled[cut:]
     mixed.until(10_000)
     assert mixed.seen == clean.seen
+
+
+def test_what_was_added_to_a_meters_display_goes_beside_the_total_where_it_is_not_zero() -> None:
+    """A meter that begins at 0 again: its total goes on, and what was added is said, so that an exchange can be reckoned from the displays."""
+    meter = DeviceConfig.model_validate({"kind": "meter", "rated_power_w": 36_000, "metrics": {"energy_import_wh": {"scale": 1000.0}}})
+    plan = compile_tags({"M": DeviceSource("P", meter, meter.metrics, 60_000)})
+    catalogue = Catalogue()
+    pipeline = Pipeline(plan, catalogue, {}, problem=lambda device, en, zh: None)
+    said: list[list[tuple[str, Value]]] = []
+    for minute, raw in enumerate((500.0, 500.1, 0.0, 0.1)):
+        pipeline.push(Columns.of([(0, T0 + minute * 60_000, int(DataType.DOUBLE), raw)]))
+        pipeline.advance([0], T0 + minute * 60_000)
+        names_of = {metric.alias: metric.name for metric in catalogue.by_alias.values()}
+        said.append([(names_of[alias], value) for record in pipeline.drain() for alias, _, _, value in record.columns.rows()])
+    assert [dict(rows).get("energy_import_offset_wh") for rows in said] == [None, None, 500_100.0, 500_100.0]
+    assert [round(dict(rows)["energy_import_wh"]) for rows in said] == [500_000, 500_100, 500_100, 500_200]  # type: ignore[call-overload, arg-type]

@@ -7,7 +7,7 @@ import random
 
 from edge_agent.contract.delivery import GapRecord
 from edge_agent.contract.names import GapCause
-from mes_server.ingest.facts import Count, DeviceState, Event, Facts, Reading, StateChange, apply
+from mes_server.ingest.facts import Count, DeviceState, Event, Facts, Reading, Shift, StateChange, apply
 
 A, B = "a" * 16, "b" * 16
 T = 1_772_409_600_000
@@ -107,6 +107,19 @@ def test_energy_continues_over_a_new_buffer() -> None:
         Reading(T + 60, 530.0, None, 3.0),
         Reading(T + 70, 531.5, None, 3.0),
     ]
+
+
+def test_what_the_edge_added_to_a_display_is_told_when_it_changes_and_a_new_buffer_goes_on_from_the_display() -> None:
+    """The edge took a smaller display for a reset (offset 500): its total goes on. A new buffer begins at the display again."""
+    _, facts = run(
+        (A, [("energy_import_wh", T, 500.0)]),
+        (A, [("energy_import_wh", T + 10, 503.0), ("energy_import_offset_wh", T + 10, 500.0)]),
+        (A, [("energy_import_wh", T + 20, 505.0), ("energy_import_offset_wh", T + 20, 500.0)]),
+        (B, [("energy_import_wh", T + 60, 9.0)]),
+        (B, [("energy_import_wh", T + 70, 11.0)]),
+    )
+    assert [reading.import_wh for reading in facts.readings] == [500.0, 503.0, 505.0, 509.0, 511.0]
+    assert facts.shifts == [Shift(T + 10, "energy_import_wh", 500.0)]
 
 
 def test_an_energy_register_that_falls_stands_still() -> None:

@@ -409,6 +409,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/energy/swaps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Meter Swaps */
+        get: operations["list_meter_swaps"];
+        put?: never;
+        /**
+         * Swap Meter
+         * @description Another meter hangs there: with the end reading of the old and the start reading of the new one, energy across the exchange is exact.
+         */
+        post: operations["swap_meter"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/erp/changes": {
         parameters: {
             query?: never;
@@ -4877,6 +4898,85 @@ export interface components {
             /** Wh Per Good */
             wh_per_good: number | null;
         };
+        /**
+         * SwapMeter
+         * @description Another meter hangs there since `at`. Readings as on the displays, in Wh and varh, times the transformer ratio where the edge has one.
+         *
+         *     Only the registers that both meters have need to be given beside the imported energy.
+         */
+        SwapMeter: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Event Id
+             * Format: uuid
+             */
+            event_id: string;
+            /** Meter */
+            meter: string;
+            /** New Export Wh */
+            new_export_wh?: number | null;
+            /**
+             * New Import Wh
+             * @description Start reading of the new meter
+             */
+            new_import_wh: number;
+            /** New Reactive Varh */
+            new_reactive_varh?: number | null;
+            /**
+             * New Serial
+             * @default
+             */
+            new_serial: string;
+            /**
+             * Occurred At
+             * Format: date-time
+             */
+            occurred_at: string;
+            /** Old Export Wh */
+            old_export_wh?: number | null;
+            /**
+             * Old Import Wh
+             * @description End reading of the old meter
+             */
+            old_import_wh: number;
+            /** Old Reactive Varh */
+            old_reactive_varh?: number | null;
+            /**
+             * Old Serial
+             * @default
+             */
+            old_serial: string;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * SwapView
+         * @description A meter's exchange as it was told. `shift_wh`: what it changes in the imported energy beside what the edge itself had made of it.
+         */
+        SwapView: {
+            /** At */
+            at: string;
+            /** By */
+            by: string | null;
+            /** Meter */
+            meter: string;
+            /** New Import Wh */
+            new_import_wh: number;
+            /** New Serial */
+            new_serial: string;
+            /** Old Import Wh */
+            old_import_wh: number;
+            /** Old Serial */
+            old_serial: string;
+            /** Reason */
+            reason: string;
+            /** Shift Wh */
+            shift_wh: number;
+        };
         /** SystemHealth */
         SystemHealth: {
             /** Edges */
@@ -5911,6 +6011,72 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Summary"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_meter_swaps: {
+        parameters: {
+            query?: {
+                meter?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwapView"][];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    swap_meter: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SwapMeter"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
                 };
             };
             /** @description Validation Error */
