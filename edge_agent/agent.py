@@ -77,6 +77,7 @@ class Agent:
                     async with asyncio.timeout(WATCH_S):
                         await self._stop.wait()
                 self._say_if_fenced()
+                self._say_refused()
         finally:
             await _end(list(self._tasks.values()))
             self.worker.stop()
@@ -104,6 +105,20 @@ class Agent:
         self._log(known.text("zh"))
         for source in self.sources:
             source.health.note("edge", known.text("en"), known.text("zh"))
+
+    def _say_refused(self) -> None:
+        """Commands that were not carried out, in the log and on the health of the source they were meant for."""
+        node = self.worker.node
+        refusals, node.refusals = node.refusals, []
+        for device, metric in refusals:
+            what_en, what_zh = (f"of device {device}", f"设备 {device} 的") if device else ("of the node", "节点的")
+            en = f"A command wanted to write {metric} {what_en}. It was not carried out: this edge writes nothing to machines. Look who sent it."
+            zh = f"有命令要写{what_zh} {metric}。未执行:本网关不向设备写入任何值。请查明发送者。"
+            self._log(en)
+            self._log(zh)
+            for source in self.sources:
+                if not device or device in source.health.devices:
+                    source.health.note(device or "edge", en, zh)
 
     def _begin(self, source: Source) -> None:
         self._tasks[source.name] = asyncio.create_task(self._supervise(source, self._sink), name=f"source {source.name}")

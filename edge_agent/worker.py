@@ -371,7 +371,7 @@ class Worker(threading.Thread):
         self._device_deaths()
         if now_s - self._health_s >= self.config.delivery.health_s:
             self._health_s = now_s
-            node.send_health()
+            node.send_health(now_s)
 
     def _send_backlog(self, now_s: float) -> None:
         """Some unanswered records, in order, as historical."""

@@ -116,10 +116,9 @@ class HostGrade:
             session.contradicted_ms = None
         if said is not None:
             session.last = said
-            if said.online:
-                if session.will is not None:
-                    holds = said.timestamp == session.will.timestamp
-                    sheet.check("state_birth_timestamp", holds, f"{said.timestamp}, will {session.will.timestamp}")
+            if said.online and session.will is not None:
+                holds = said.timestamp == session.will.timestamp
+                sheet.check("state_birth_timestamp", holds, f"{said.timestamp}, will {session.will.timestamp}")
 
     def publishes_other(self, session: HostSession, at_ms: int, topic: str) -> None:
         if not session.published:

@@ -101,7 +101,7 @@ def birth(sheet: Sheet, kind: str, device: str, payload: Payload, known: Known) 
         other_name = lowered.setdefault(metric.name.lower(), metric.name)
         sheet.check("names_case", other_name == metric.name, f"{other_name} / {metric.name}")
         names[metric.name] = metric.datatype
-        known.last[device, metric.name] = value_bytes(metric)
+        known.last.pop((device, metric.name), None)  # data may say once more what the birth said: that is no clockwork
         if kind == "nbirth" and metric.HasField("template_value") and metric.template_value.is_definition:
             template = metric.template_value
             known.templates[metric.name] = Template(

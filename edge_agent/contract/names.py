@@ -99,6 +99,7 @@ DISK_FILL: Final = "Buffer/Disk Fill"  # Double, 0..1 of the disk that holds the
 INSTANCE: Final = "Properties/Instance"  # String, in the NBIRTH: machine (16 hex) "-" run of the agent (8 hex); see docs/decisions/006
 TAKE_OVER: Final = "Properties/Take Over"  # Boolean, in the NBIRTH: a person moves the identity to this machine
 FENCED: Final = "Node Control/Fenced"  # String, in an NCMD: the instance that must be silent, another one holds this identity
+COMMANDS_REFUSED: Final = "Commands/Refused"  # Int64: metrics of NCMD and DCMD that this edge does not carry out (it writes nothing to machines)
 FENCED_FOR: Final = "Node Control/Fenced For"  # Int64, in the same NCMD: seconds after which it may try again
 SOURCE_PREFIX: Final = "Source/"  # then <source name>/…, with the leaves below
 SOURCE_STATUS: Final = "Status"  # String: connected | connecting | lost | misconfigured

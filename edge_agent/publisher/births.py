@@ -61,15 +61,11 @@ def death(bdseq: int, now_ms: int) -> bytes:
     return message.SerializeToString()
 
 
-def node_birth(bdseq: int, now_ms: int, metrics: Iterable[tuple[Metric, Value]], instance: str = "", take_over: bool = False) -> bytes:
-    """NBIRTH with seq 0; bdSeq, rebirth control and who we are carry no alias."""
+def node_birth(bdseq: int, now_ms: int, metrics: Iterable[tuple[Metric, Value]]) -> bytes:
+    """NBIRTH with seq 0; bdSeq and rebirth control carry no alias (tck-id-operational-behavior-data-commands-rebirth-name-aliases)."""
     message = Payload(timestamp=now_ms, seq=0)
     value_metric(message, None, names.BDSEQ, DataType.INT64, now_ms, bdseq)
     value_metric(message, None, names.REBIRTH, DataType.BOOLEAN, now_ms, False)
-    if instance:
-        value_metric(message, None, names.INSTANCE, DataType.STRING, now_ms, instance)
-    if take_over:
-        value_metric(message, None, names.TAKE_OVER, DataType.BOOLEAN, now_ms, True)
     for metric, value in metrics:
         value_metric(message, metric.alias, metric.name, metric.datatype, now_ms, value)
     return message.SerializeToString()

@@ -15,8 +15,9 @@ from enum import Enum
 from edge_agent.config import AgentConfig
 from edge_agent.contract import names
 from edge_agent.contract.clock import Clock
-from edge_agent.contract.payload import BadPayload, Value, decode, get_value
-from edge_agent.contract.topics import state_topic, topic
+from edge_agent.contract.payload import BadPayload, DataType, Value, decode, get_value
+from edge_agent.contract.sparkplug_b_pb2 import Payload
+from edge_agent.contract.topics import NAMESPACE, BadTopic, parse, state_topic, topic
 from edge_agent.pipeline.catalogue import Catalogue, Metric
 from edge_agent.pipeline.columns import Columns
 from edge_agent.publisher import births, encode
@@ -28,6 +29,19 @@ HOST_WAIT_S = 20.0  # with several brokers: this long for the host to show up on
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 5.0
 STEADY_S = 2.0  # a session that held this long was a good one; shorter ones (two agents with one client id) make the pauses grow
 FENCED_MIN_S = 5.0
+
+
+NEWS_S = 60.0  # metrics of a source that `apply` added are told by a birth, but a birth may be so old first: devices that were not touched go on
+REFUSED_KEPT = 20  # refused commands that wait to be said
+# what a host may write, and who this agent is; the rest of the node's metrics is health
+_OWN_METRICS = (
+    (names.STORED_EPOCH, DataType.STRING),
+    (names.STORED_UP_TO, DataType.INT64),
+    (names.INSTANCE, DataType.STRING),
+    (names.TAKE_OVER, DataType.BOOLEAN),
+    (names.COMMANDS_REFUSED, DataType.INT64),
+)
+_COMMANDS = frozenset({names.REBIRTH, names.STORED_EPOCH, names.STORED_UP_TO, names.FENCED, names.FENCED_FOR})
 
 
 class Phase(Enum):
@@ -64,6 +78,8 @@ class EdgeNode:
         self.broker = 0
         self.error = ""
         self.answers: list[tuple[str, int]] = []
+        self.refused = 0  # metrics of commands that were not carried out
+        self.refusals: list[tuple[str, str]] = []  # the newest of them: (device or "", metric)
         self.sessions = 0  # births because of a new connection, and because of a rebirth request
         self._bdseq = 0
         self._seq = 0
@@ -76,6 +92,9 @@ class EdgeNode:
         self._born_s = -1e9
         self._alive: dict[str, int] = {}  # born devices -> number of metrics in their birth
         self._topic_of: dict[str, str] = {device: topic(config.group, "DDATA", config.edge, device) for device in self._devices}
+        self._own = {name: catalogue.metric("", name, datatype) for name, datatype in _OWN_METRICS}
+        self._own_of_alias = {metric.alias: name for name, metric in self._own.items()}
+        self._told: dict[int, Value] = {}  # alias -> value of the node's metrics as the host knows them
 
     # --- driving -------------------------------------------------------------------------------------------------------------
     def tick(self, now_s: float) -> bool:
@@ -108,7 +127,7 @@ class EdgeNode:
         self._bdseq = self._next_bdseq()
         self.phase, self._since_s = Phase.CONNECTING, now_s
         self._host_online, self._host_stamp = False, -1
-        commands = [topic(config.group, "NCMD", config.edge), state_topic(config.host)]
+        commands = [topic(config.group, "NCMD", config.edge), f"{NAMESPACE}/{config.group}/DCMD/{config.edge}/+", state_topic(config.host)]
         will = births.death(self._bdseq, self._clock.now_ms())
         self._link.open(config.brokers[self.broker], topic(config.group, "NDEATH", config.edge), will, commands)
 
@@ -138,10 +157,14 @@ class EdgeNode:
             self._state(event.payload, now_s)
             return
         try:
-            command = decode(event.payload)
-        except BadPayload:
+            where, command = parse(event.topic), decode(event.payload)
+        except (BadTopic, BadPayload):
             return
-        found: dict[str, Value] = {metric.name: get_value(metric) for metric in command.metrics if metric.name}
+        named = [self._called(metric) for metric in command.metrics]
+        self._refuse(where.device or "", [name for name in named if where.device is not None or name not in _COMMANDS])
+        if where.device is not None:
+            return
+        found: dict[str, Value] = {name: get_value(metric) for name, metric in zip(named, command.metrics, strict=True)}
         if found.get(names.REBIRTH) is True:
             self._rebirth = True
         epoch, up_to = found.get(names.STORED_EPOCH), found.get(names.STORED_UP_TO)
@@ -150,6 +173,17 @@ class EdgeNode:
         if self.instance and found.get(names.FENCED) == self.instance:
             seconds = found.get(names.FENCED_FOR)
             self._be_fenced(float(seconds) if isinstance(seconds, int) else FENCED_MIN_S, now_s)
+
+    def _called(self, metric: Payload.Metric) -> str:
+        """Name of a command's metric. Hosts that keep to the standard name one that has an alias by it; others may say the name."""
+        if metric.name:
+            return str(metric.name)
+        return self._own_of_alias.get(metric.alias, f"alias {metric.alias}")
+
+    def _refuse(self, device: str, metrics: list[str]) -> None:
+        """Nothing is written to a machine by way of Sparkplug: only answers and rebirth requests are carried out."""
+        self.refused += len(metrics)
+        self.refusals = [*self.refusals, *((device, name) for name in metrics[:REFUSED_KEPT])][-REFUSED_KEPT:]
 
     def _be_fenced(self, seconds: float, now_s: float) -> None:
         """Another agent holds this identity: say good-bye, keep everything, ask again later."""
@@ -162,8 +196,10 @@ class EdgeNode:
         """Host STATE; older stamps than the newest seen are ignored (tck-id-operational-behavior-edge-node-termination-host-offline-timestamp)."""
         try:
             state = json.loads(raw)
-            online, stamp = bool(state["online"]), int(state["timestamp"])
-        except (ValueError, KeyError, TypeError):
+            online, stamp = state["online"], state["timestamp"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return
+        if not isinstance(online, bool) or isinstance(stamp, bool) or not isinstance(stamp, int):
             return
         if stamp < self._host_stamp:
             return
@@ -172,6 +208,9 @@ class EdgeNode:
         if not online and self.phase is Phase.BORN:
             self.stop()
             self._down(now_s, f"host {self._config.host} went offline")
+        elif not online and self.phase is Phase.WAITING and len(self._config.brokers) > 1:
+            self._link.close()
+            self._down(now_s, f"host {self._config.host} is offline at {self._name()}")
 
     def stop(self) -> None:
         """NDEATH, then DISCONNECT (tck-id-payloads-ndeath-will-message-publisher-disconnect-mqtt311)."""
@@ -211,8 +250,9 @@ class EdgeNode:
         self.sessions += 1
         self.error = ""
         self.phase = Phase.BORN
-        birth = births.node_birth(self._bdseq, now_ms, self._health(), self.instance, self.take_over)
-        self._link.publish(topic(config.group, "NBIRTH", config.edge), birth)
+        metrics = [*self._own_values(), *self._health()]
+        self._told = {metric.alias: value for metric, value in metrics}
+        self._link.publish(topic(config.group, "NBIRTH", config.edge), births.node_birth(self._bdseq, now_ms, metrics))
         for device in self._devices:
             self._device_birth(device)
 
@@ -229,9 +269,15 @@ class EdgeNode:
                 topic(self._config.group, "DDEATH", self._config.edge, device), births.device_death(self._clock.now_ms(), self._next_seq())
             )
 
+    def _own_values(self) -> list[tuple[Metric, Value]]:
+        """Commands have no value until they come, and none is kept."""
+        values: dict[str, Value] = {names.INSTANCE: self.instance or None, names.TAKE_OVER: self.take_over, names.COMMANDS_REFUSED: self.refused}
+        return [(metric, values.get(name)) for name, metric in self._own.items()]
+
     def can_send(self) -> bool:
-        """Born, and the link takes what it is given."""
-        return self.phase is Phase.BORN and self._link.has_room()
+        """Born, the link takes what it is given, and no birth is owed: after a rebirth request no data comes before the birth
+        (tck-id-operational-behavior-data-commands-rebirth-action-1)."""
+        return self.phase is Phase.BORN and not self._rebirth and self._link.has_room()
 
     def is_alive(self, device: str) -> bool:
         return device in self._alive
@@ -245,7 +291,14 @@ class EdgeNode:
         self._link.publish(where, data)
         return len(data)
 
-    def send_health(self) -> None:
-        self._link.publish(
-            topic(self._config.group, "NDATA", self._config.edge), births.node_data(self._clock.now_ms(), self._next_seq(), self._health())
-        )
+    def send_health(self, now_s: float) -> None:
+        """What changed since it was last told (tck-id-operational-behavior-data-publish-nbirth-change); nothing when nothing did."""
+        told, metrics = self._told, [*self._own_values(), *self._health()]
+        if any(metric.alias not in told for metric, _ in metrics) and now_s - self._born_s > NEWS_S:
+            self._rebirth = True  # a source was added: only a birth may name its metrics
+        changed = [(metric, value) for metric, value in metrics if metric.alias in told and told[metric.alias] != value]
+        if not changed:
+            return
+        self._told |= {metric.alias: value for metric, value in changed}
+        data = births.node_data(self._clock.now_ms(), self._next_seq(), changed)
+        self._link.publish(topic(self._config.group, "NDATA", self._config.edge), data)

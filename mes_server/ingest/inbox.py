@@ -13,6 +13,7 @@ OVERHEAD_BYTES = 200  # of one waiting message beside its payload
 class Message(NamedTuple):
     topic: str
     payload: bytes
+    kept: bool = False  # the broker had kept it (retain): it says what once was, not what is
 
 
 class Inbox:
@@ -30,7 +31,7 @@ class Inbox:
     def waiting_bytes(self) -> int:
         return self._bytes
 
-    def put(self, topic: str, payload: bytes) -> bool:
+    def put(self, topic: str, payload: bytes, kept: bool = False) -> bool:
         """Waits while full. False: closed, the message was not taken."""
         size = len(payload) + OVERHEAD_BYTES
         with self._changed:
@@ -39,7 +40,7 @@ class Inbox:
                     self.full_seconds += 1
             if self._closed:
                 return False
-            self._waiting.append(Message(topic, payload))
+            self._waiting.append(Message(topic, payload, kept))
             self._bytes += size
         return True
 

@@ -129,7 +129,7 @@ class Intake:
                 self.figures["fenced_messages"] += 1
                 self.host.ask_rebirth(node, now_s)  # whoever is connected says who it is
                 continue
-            if where.kind == "DDATA":
+            if where.kind == "DDATA" and not message.kept:
                 run.append((message, where, node))
                 continue
             self._data(run, now_s, now_ms)
@@ -236,6 +236,8 @@ class Intake:
             self.put_aside(message, str(error))
             return
         self.edges_touched.add(node.edge)
+        if message.kept and self._is_old_news(where, node, now_s):
+            return
         if where.kind in ("NDATA", "DBIRTH"):
             self.fence.heard(node.edge, now_s)
         try:
@@ -243,20 +245,32 @@ class Intake:
                 if self._let_in(node, payload, now_s, now_ms):
                     self.host.node_birth(node, payload, now_ms)
                     self._born(node)
+                    if message.kept:
+                        node.unproven_since_s, node.expected = now_s, None
             elif where.kind == "NDEATH":
                 self.figures["deaths" if self.host.node_dies(node, payload, now_ms) else "deaths_of_older_sessions"] += 1
                 self.touched.update((node.edge, name) for name in node.devices)
             else:
-                node.sees(payload.seq if payload.HasField("seq") else -1, now_s)
+                if not message.kept:
+                    node.sees(payload.seq if payload.HasField("seq") else -1, now_s)
                 if where.kind == "NDATA":
                     self.host.node_data(node, payload, now_s)
                 elif where.kind == "DBIRTH" and where.device is not None:
                     self._device_born(node, where.device, payload, now_s)
                 elif where.kind == "DDEATH" and where.device is not None:
-                    self.host.device_death(node, where.device)
+                    self.host.device_death(node, where.device, int(payload.timestamp) or now_ms)
                     self.touched.add((node.edge, where.device))
         except TooMany as error:
             self.put_aside(message, str(error))
+
+    def _is_old_news(self, where: Topic, node: Node, now_s: float) -> bool:
+        """Births must not be retained; some nodes' are. A kept birth is read, so that a node that is born only once is understood, and the node is
+        asked to say itself anew; whoever stays silent is taken for dead. Everything else that was kept is not taken."""
+        self.figures["kept_messages"] += 1
+        if where.kind not in ("NBIRTH", "DBIRTH") or (node.online and node.unproven_since_s is None):
+            return True
+        self.host.ask_rebirth(node, now_s)
+        return False
 
     def _let_in(self, node: Node, payload: Payload, now_s: float, now_ms: int) -> bool:
         """Whether this birth is the holder's of the edge id. The broker lets one client of a name in and puts the other out, so what comes until the

@@ -31,7 +31,7 @@ _DATA = ("NBIRTH", "NDATA", "DBIRTH", "DDATA", "DDEATH")
 class MqttLink:
     """Reads into `put` (which may wait: then the socket is not read) and publishes commands. Reconnects by itself."""
 
-    def __init__(self, link: BrokerLink, host_id: str, clock: Clock, put: Callable[[str, bytes], bool]) -> None:
+    def __init__(self, link: BrokerLink, host_id: str, clock: Clock, put: Callable[[str, bytes, bool], bool]) -> None:
         self._link = link
         self._clock = clock
         self._put = put
@@ -119,7 +119,7 @@ class MqttLink:
         except UnicodeDecodeError:
             topic = ""
         if topic != self._state:
-            self._put(topic, bytes(message.payload))
+            self._put(topic, bytes(message.payload), message.retain)
         elif self.online and not _says_online(bytes(message.payload)):
             self._publish_state(online=True, at_ms=self._birth_ms)
 

@@ -26,6 +26,8 @@ NODES_MAX = 2_000
 DEVICES_MAX = 2_000  # of one edge
 REBIRTH_EVERY_S = 1.0
 REBIRTH_SLOWEST_S = 30.0
+UNPROVEN_S = 30.0
+COMMAND_PREFIX = "Node Control/"
 UNKNOWN, NODE_METRIC = -1, -2
 
 
@@ -37,6 +39,7 @@ class TooMany(ValueError):
 class Device:
     name: str
     online: bool = False
+    since_ms: int = 0  # of being online, or offline: then all its metrics are stale since
     handles: list[int] = field(default_factory=list)
 
 
@@ -66,11 +69,14 @@ class Node:
     rebirth_pause_s: float = REBIRTH_EVERY_S
     rebirths: int = 0
     bad_deaths: int = 0
+    unproven_since_s: float | None = None  # only a birth that the broker had kept speaks for it
+    commands: dict[str, int] = field(default_factory=dict)  # what it may be told -> alias
     instance: str = ""  # which agent the living session is of, as its birth says
     fenced: bool = False  # the last birth was another agent's than the holder's: nothing is taken until the next birth
 
     def sees(self, seq: int, now_s: float) -> None:
-        """Checks one message's seq. -1 (absent) is a dirty peer's and tolerated."""
+        """Checks one message's seq. -1 (absent) is a dirty peer's and tolerated. Whatever comes proves that the node lives."""
+        self.unproven_since_s = None
         if seq < 0:
             return
         if self.expected is None:
@@ -133,7 +139,8 @@ class Host:
         node.online, node.since_ms, node.births = True, now_ms, node.births + 1
         node.bdseq = None
         node.lut = np.full(16, UNKNOWN, np.int32)
-        node.node_alias, node.node_types, node.by_name = {}, {}, {}
+        node.node_alias, node.node_types, node.by_name, node.commands = {}, {}, {}, {}
+        node.unproven_since_s = None
         node.ahead, node.hole_since_s = set(), None
         node.rebirth_due_s, node.rebirth_pause_s = None, REBIRTH_EVERY_S
         node.expected = (payload.seq + 1) & 255 if payload.HasField("seq") else None
@@ -147,6 +154,8 @@ class Host:
             if metric.HasField("alias") and metric.alias < ALIAS_MAX:
                 node.node_alias[int(metric.alias)] = (name, metric.datatype)
                 node.points(int(metric.alias), NODE_METRIC)
+                if name.startswith(COMMAND_PREFIX):
+                    node.commands[name] = int(metric.alias)
             node.health[name] = value
         epoch = node.health.get(names.BUFFER_EPOCH)
         node.epoch = epoch if isinstance(epoch, str) else ""
@@ -160,7 +169,7 @@ class Host:
         if len(payload.metrics) + len(node.by_name) > METRICS_MAX or (name not in node.devices and len(node.devices) >= DEVICES_MAX):
             raise TooMany(f"more than {METRICS_MAX} metrics or {DEVICES_MAX} devices behind one edge")
         device = node.devices.setdefault(name, Device(name))
-        device.online = True
+        device.online, device.since_ms = True, int(payload.timestamp)
         values: list[tuple[int, int, int, Value]] = []
         for metric in payload.metrics:
             if not metric.HasField("name"):
@@ -205,11 +214,14 @@ class Host:
             node.since_ms = now_ms
         node.online = False
         for device in node.devices.values():
-            device.online = False
+            if device.online:
+                device.online, device.since_ms = False, now_ms
 
-    def device_death(self, node: Node, name: str) -> None:
-        if name in node.devices:
-            node.devices[name].online = False
+    def device_death(self, node: Node, name: str, at_ms: int) -> None:
+        """DDEATH: the device and its metrics are stale since the payload's time."""
+        device = node.devices.get(name)
+        if device is not None and device.online:
+            device.online, device.since_ms = False, at_ms
 
     # --- aliases of all nodes as one table --------------------------------------------------------------------------------------
     def lookup(self) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
@@ -224,10 +236,13 @@ class Host:
     def ask_rebirth(self, node: Node, now_s: float) -> None:
         node.ask_rebirth(now_s, self._jitter_s)
 
-    def due(self, now_s: float) -> list[str]:
-        """Topics of the rebirth requests to send now."""
+    def due(self, now_s: float, now_ms: int = 0) -> list[str]:
+        """Topics of the rebirth requests to send now; nodes that only a kept birth spoke for are given up."""
         topics: list[str] = []
         for node in self._order:
+            if node.unproven_since_s is not None and now_s - node.unproven_since_s > UNPROVEN_S:
+                self.node_death(node, now_ms)
+                node.unproven_since_s = None
             if node.hole_since_s is not None and now_s - node.hole_since_s > self._reorder_s:
                 node.hole_since_s, node.expected = None, None
                 node.ahead.clear()

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,9 +176,9 @@ class IngestService:
         self.intake.samples_paused = self.committer.samples_paused
         self._take(messages, now_s, now_ms)
         self._tell_fenced(now_ms)
-        for where in self.host.due(now_s):
+        for where in self.host.due(now_s, now_ms):
             self.figures["rebirth_requests"] += 1
-            self.send(where, _command([(names.REBIRTH, DataType.BOOLEAN, True)], now_ms))
+            self.send(where, _rebirth_request(now_ms))
         if now_s >= self._links_again_s:
             self._links_again_s = now_s + bounds.links_s
             self._refresh_links()
@@ -238,10 +238,9 @@ class IngestService:
     def answer(self, stream: Stream[Record]) -> None:
         """Stored up to: only what both stores hold."""
         fields = [(names.STORED_EPOCH, DataType.STRING, stream.epoch), (names.STORED_UP_TO, DataType.INT64, stream.stored_up_to)]
-        payload = _command(fields, self.kit.clock.now_ms())
         for node in self.nodes_of(stream.edge):
             self.figures["answers"] += 1
-            self.send(topic(node.group, "NCMD", node.edge), payload)
+            self.send(topic(node.group, "NCMD", node.edge), _command(fields, self.kit.clock.now_ms(), node.commands))
 
     def send(self, where: str, payload: bytes) -> None:
         if self.mqtt is not None:
@@ -251,14 +250,25 @@ class IngestService:
         return [node for (_, name), node in list(self.host.nodes.items()) if name == edge]
 
 
-def _command(fields: Iterable[tuple[str, DataType, Any]], now_ms: int) -> bytes:
-    """An NCMD: no seq, metrics by name."""
-    payload = Payload()
-    payload.timestamp = now_ms
+def _command(fields: Iterable[tuple[str, DataType, Any]], now_ms: int, aliases: Mapping[str, int] | None = None) -> bytes:
+    """An NCMD: no seq, no datatypes, a metric by its alias where the birth gave it one (tck-id-payloads-alias-data-cmd-requirement)."""
+    payload = Payload(timestamp=now_ms)
     for name, datatype, value in fields:
-        metric = payload.metrics.add()
-        metric.name, metric.timestamp, metric.datatype = name, now_ms, datatype
+        metric = payload.metrics.add(timestamp=now_ms)
+        alias = (aliases or {}).get(name)
+        if alias is None:
+            metric.name = name
+        else:
+            metric.alias = alias
         set_value(metric, datatype, value)
+    return bytes(payload.SerializeToString())
+
+
+def _rebirth_request(now_ms: int) -> bytes:
+    """By name, as asked for; with the datatype, which it need not have: nodes of other makers (sparkplug-client) read no value without one."""
+    payload = Payload(timestamp=now_ms)
+    metric = payload.metrics.add(name=names.REBIRTH, timestamp=now_ms, datatype=int(DataType.BOOLEAN))
+    set_value(metric, DataType.BOOLEAN, True)
     return bytes(payload.SerializeToString())
 
 

@@ -70,7 +70,7 @@ def test_a_death_without_bdseq_is_tolerated(host: Host, node: Node) -> None:
 
 def test_a_device_death_is_that_devices_only(host: Host, node: Node) -> None:
     host.device_birth(node, "LAT-01", device_birth(alias=11, seq=2), 0.0)
-    host.device_death(node, "SAW-01")
+    host.device_death(node, "SAW-01", T)
     assert node.online and not node.devices["SAW-01"].online and node.devices["LAT-01"].online
 
 
