@@ -233,6 +233,26 @@ def _certificate(given: argparse.Namespace) -> int:
     return desk.own_certificates(_config(given), given.renew, given.lang)
 
 
+def _grade_options(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--broker", required=True, metavar="URL", help="mqtt://host:port or mqtts://host:port / 代理地址")
+    made.add_argument("--user", help="user name / 用户名")
+    made.add_argument("--password-file", type=Path, metavar="FILE", help="file whose first line is the password / 密码文件")
+    made.add_argument("--ca-file", type=Path, metavar="FILE", help="CA of the broker's certificate (PEM) / 代理证书的 CA")
+    made.add_argument("--group", help="only this group / 仅此组")
+    made.add_argument("--edge", help="only this edge node / 仅此节点")
+    made.add_argument("--host", help="only this host application / 仅此主机应用")
+    made.add_argument("--seconds", type=float, default=30.0, help="how long to watch (30) / 观察时间")
+    made.add_argument("--rebirth", action="store_true", help="ask --edge for a rebirth and grade its answer / 向 --edge 请求重生")
+    made.add_argument("--proxy", metavar="[HOST:]PORT", help="listen here instead; clients connect through it / 代理模式的监听地址")
+    made.add_argument("--json", type=Path, metavar="FILE", help="write all verdicts here / 将全部结果写入文件")
+
+
+def _grade(given: argparse.Namespace) -> int:
+    from edge_agent.conformance import command
+
+    return command.run(given, PlantClock())
+
+
 def _backfill_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("recording", type=Path, help="recording (docs: edge_agent/README.md) / 记录文件")
     made.add_argument("--skip-unknown", action="store_true", help="leave out devices and metrics the config does not know / 跳过未知设备")
@@ -268,5 +288,6 @@ VERBS: tuple[Verb, ...] = (
     Verb("unit", "Print a systemd unit or a Compose file for this config. 打印 systemd 单元或 Compose 文件。", _unit, _unit_options),
     Verb("trust", "Show an OPC UA server's certificate and trust it by its fingerprint. 查看并信任服务器证书。", _trust, _trust_options),
     Verb("certificate", "Show this edge's own certificate: path, expiry, fingerprint. 查看本网关证书。", _certificate, _certificate_options),
+    Verb("check-sparkplug", "Grade the Sparkplug nodes and hosts of any broker. 检查 Sparkplug 一致性。", _grade, _grade_options, config="own"),
     Verb("backfill", "Take a recording into the buffer as backlog. 导入历史记录。", _backfill, _backfill_options),
 )

@@ -7,7 +7,6 @@ import json
 import sys
 import threading
 import time
-from pathlib import Path
 
 from edge_agent.conformance.connection import BrokerAddress, Subscriber
 from edge_agent.conformance.grader import Grader
@@ -20,20 +19,6 @@ from edge_agent.contract.topics import NAMESPACE
 from edge_agent.errors import EdgeError
 
 PROGRESS_S = 2.0
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--broker", required=True, metavar="URL", help="mqtt://host:port or mqtts://host:port / 代理地址")
-    parser.add_argument("--user", help="user name / 用户名")
-    parser.add_argument("--password-file", type=Path, metavar="FILE", help="file whose first line is the password / 密码文件")
-    parser.add_argument("--ca-file", type=Path, metavar="FILE", help="CA of the broker's certificate (PEM) / 代理证书的 CA")
-    parser.add_argument("--group", help="only this group / 仅此组")
-    parser.add_argument("--edge", help="only this edge node / 仅此节点")
-    parser.add_argument("--host", help="only this host application / 仅此主机应用")
-    parser.add_argument("--seconds", type=float, default=30.0, help="how long to watch (30) / 观察时间")
-    parser.add_argument("--rebirth", action="store_true", help="ask --edge for a rebirth and grade its answer / 向 --edge 请求重生")
-    parser.add_argument("--proxy", metavar="[HOST:]PORT", help="listen here instead; clients connect through it / 代理模式的监听地址")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all verdicts here / 将全部结果写入文件")
 
 
 def run(given: argparse.Namespace, clock: Clock) -> int:

@@ -84,7 +84,7 @@ class MqttLink:
             log.error("%s", self.fault)
             return
         self.connects += 1
-        self._put(CONNECTED, b"")  # before anything that comes over this connection
+        self._put(CONNECTED, b"", False)  # before anything that comes over this connection
         with self._lock:
             self._granted.clear()
             for filters in ([(self._state, 1)], [(f"{NAMESPACE}/+/NDEATH/+", 1), *((f"{NAMESPACE}/+/{kind}/#", 0) for kind in _DATA)]):
