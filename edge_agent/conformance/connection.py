@@ -78,7 +78,7 @@ class Subscriber:
         """Connects by MQTT 5, where a broker has only 3.1.1 by that. Raises EdgeError in words."""
         for protocol in (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311):
             self._done.clear()
-            self._fault = ""
+            self._fault = self.lost = ""
             self._client = self._make(protocol)
             self.tells_retain = protocol == MQTTProtocolVersion.MQTTv5
             try:
@@ -127,7 +127,9 @@ class Subscriber:
             self._fault = f"it does not let us subscribe {', '.join(refused)}"
         self._done.set()
 
-    def _disconnected(self, _client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+    def _disconnected(self, client: Any, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if client is not self._client:
+            return  # the attempt before
         if self._done.is_set():
             self.lost = str(reason)
         elif not self._fault:
@@ -146,7 +148,7 @@ class Subscriber:
             self._client.publish(topic, payload, qos=0)
 
     def close(self) -> None:
-        if self._client is not None:
-            self._client.disconnect()
-            self._client.loop_stop()
-            self._client = None
+        client, self._client = self._client, None
+        if client is not None:
+            client.disconnect()
+            client.loop_stop()
