@@ -55,7 +55,7 @@ def test_it_finds_the_known_faults_of_sparkplug_client(tmp_path: Path) -> None:
             peer.ask({"data": 4.5})
             peer.ask({"stop": True})
             peer.ask({"start": True})
-            eventually(lambda: peer.ask({})["births"] >= 2, 20)
+            eventually(lambda: peer.ask({})["births"] >= 3, 20, why="the first, the one asked for, and that of the new connection")
             process.send_signal(signal.SIGINT)  # whoever ends it early gets what there is
             out, err = process.communicate(timeout=60)
         assert process.returncode == 1 and "Traceback" not in err
