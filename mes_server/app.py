@@ -36,7 +36,7 @@ from mes_server.identity.service import Identity, SetupTimes
 from mes_server.identity.sessions import IdleTimes, Sessions
 from mes_server.ingest import routes as ingest_routes
 from mes_server.ingest.booking import SliceBooking
-from mes_server.ingest.broker_settings import BrokerLink, Credentials
+from mes_server.ingest.broker_settings import BrokerLink, BrokerTls, Credentials
 from mes_server.ingest.embedded_broker import EmbeddedBroker
 from mes_server.ingest.errors import EdgeSignInUnknown
 from mes_server.ingest.figures import IngestFigures
@@ -185,7 +185,11 @@ def make_ingest(settings: Settings, kit: Kit, telemetry: TelemetryStore, metrics
     """The way in from the edges, over the embedded broker or an external one."""
     broker, link, mqtt = None, None, settings.broker
     if mqtt.kind == "embedded":
-        broker = EmbeddedBroker(settings.data_dir / "broker", host=mqtt.host, port=mqtt.port, host_id=settings.sparkplug.host_id)
+        tls = None
+        if mqtt.tls_cert is not None and mqtt.tls_key is not None:
+            tls = BrokerTls(mqtt.tls_cert, mqtt.tls_key, mqtt.tls_ca if mqtt.client_certificates else None)
+        broker = EmbeddedBroker(settings.data_dir / "broker", host=mqtt.host, port=mqtt.port, host_id=settings.sparkplug.host_id, tls=tls)
+        link = BrokerLink(mqtt.host, mqtt.port, tls_ca=mqtt.tls_ca, tls_cert=mqtt.tls_cert, tls_key=mqtt.tls_key) if tls else None
     elif mqtt.kind == "external":
         password = mqtt.password_file.read_text().strip() if mqtt.password_file else None
         link = BrokerLink(mqtt.host, mqtt.port, mqtt.user, password, mqtt.client_id, mqtt.keepalive_s, mqtt.tls_ca, mqtt.tls_cert, mqtt.tls_key)

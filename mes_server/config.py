@@ -89,8 +89,11 @@ class BrokerSettings(_Section):
     user: str = Field(default="gemba-server", description="MQTT user")
     password_file: Path | None = Field(default=None, description="File with the MQTT password; embedded makes its own in the data folder")
     tls_ca: Path | None = Field(default=None, description="PEM of the CA that signed the broker's certificate; set it to speak TLS")
-    tls_cert: Path | None = Field(default=None, description="Client certificate (PEM) for mutual TLS, with tls_key")
-    tls_key: Path | None = Field(default=None, description="Key of the client certificate (PEM)")
+    tls_cert: Path | None = Field(
+        default=None, description="Certificate (PEM) with tls_key: external: ours for mutual TLS; embedded: the broker's, turns TLS on (needs tls_ca)"
+    )
+    tls_key: Path | None = Field(default=None, description="Key of tls_cert (PEM)")
+    client_certificates: bool = Field(default=False, description="Embedded with TLS: edges must show a certificate signed by tls_ca")
     client_id: Code = Field(default="gemba-server", description="MQTT client id; one per server")
     keepalive_s: int = Field(default=30, ge=5, le=3_600, description="MQTT keep-alive, s (real time)")
 

@@ -123,7 +123,7 @@ class Subscriber:
 
     def _subscribed(self, _client: Any, _userdata: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
         refused = [one for one, reason in zip(self._filters, reasons, strict=False) if reason.is_failure]
-        if len(refused) == len(self._filters):
+        if self._filters[0] in refused:  # the others are for old hosts and may be out of our rights
             self._fault = f"it does not let us subscribe {', '.join(refused)}"
         self._done.set()
 

@@ -81,7 +81,16 @@ class Link:
             code = client.loop_forever(retry_first_connection=False)
             if code:
                 reason = mqtt.error_string(code)
-        except (OSError, ValueError, ssl.SSLError) as error:
+        except ssl.SSLCertVerificationError as error:
+            reason = (
+                f"{where}: its certificate is not trusted ({error.verify_message}). Name the authority that signed it at ca_file. "
+                f"代理证书不受信任,请在 ca_file 中填写签发它的 CA。"
+            )
+        except ssl.SSLError as error:
+            reason = (
+                f"{where}: no TLS connection ({error.reason or error}). Does it speak TLS on this port, and want a client certificate (cert_file)?"
+            )
+        except (OSError, ValueError) as error:
             reason = f"{where}: {error}"
         self._post(Closed(number, reason))
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mes_server import __version__
-from mes_server.cli import backup, checks, serve
+from mes_server.cli import backup, brokers, checks, serve
 from mes_server.cli.words import DATA_WRONG, IN_USE, WRONG_USE, CommandFailed, say
 from mes_server.config import ConfigInvalid, Settings, load
 from mes_server.kit.lock import DataFolderInUse
@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[Callable[[Settings, argparse.Namespace], int], str]] =
     "serve": (serve.serve, "run the server (migrates first)"),
     "migrate": (serve.migrate, "bring the tables to the newest revision; a copy is kept"),
     "invite-edge": (serve.invite_edge, "print a one-time code by which an edge box becomes this plant's; the server may run"),
+    "broker-credentials": (brokers.credentials, "let edges in at the broker, or put them out: passwords, rights, files for Mosquitto"),
+    "ca": (brokers.authority, "an own certificate authority for TLS: make it, issue certificates for broker and edges"),
     "verify": (checks.verify, "prove the journal's chain and the database's integrity"),
     "backup": (backup.backup, "write a backup with a sha256 manifest; the server may run"),
     "restore": (backup.restore, "check a backup and put it into an empty data folder; the server must be stopped"),
@@ -57,6 +59,10 @@ def _own_options(name: str, one: argparse.ArgumentParser) -> None:
         one.add_argument("--admin-name", default="Administrator", help="the administrator's name")
     if name == "invite-edge":
         one.add_argument("edge", help="edge id, as in the plant model (EDGE-L1)")
+    if name == "broker-credentials":
+        brokers.credentials_options(one)
+    if name == "ca":
+        brokers.ca_options(one)
     if name == "backup":
         one.add_argument("--out", type=Path, metavar="DIR", help="folder to write the backup into (default: <data>/backups)")
     if name == "restore":

@@ -21,6 +21,22 @@ class Credentials(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class BrokerTls:
+    """The embedded broker's own certificate. `client_ca` set: clients must show a certificate that it signed."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+    def nats(self) -> dict[str, object]:
+        """NATS' `tls` block."""
+        found: dict[str, object] = {"cert_file": str(self.certificate.resolve()), "key_file": str(self.key.resolve())}
+        if self.client_ca is not None:
+            found |= {"ca_file": str(self.client_ca.resolve()), "verify": True}
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerLink:
     """One MQTT connection of the server. `tls_ca` set: TLS, and the broker's certificate must be signed by it and bear the host's name."""
 

@@ -22,18 +22,20 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from edge_agent.contract.topics import NAMESPACE, check_id
-from mes_server.ingest.broker_settings import Credentials
+from edge_agent.contract.topics import check_id
+from mes_server.ingest.broker_rights import SERVER_USER as SERVER_USER
+from mes_server.ingest.broker_rights import nats_permissions
+from mes_server.ingest.broker_settings import BrokerTls, Credentials
+from mes_server.ingest.edge_lists import EdgeLists, write_private
 from mes_server.ingest.errors import BrokerBinaryMissing, BrokerDidNotStart, BrokerInUse
 
 log = logging.getLogger(__name__)
 
-SERVER_USER = "gemba-server"
 START_TIMEOUT_S = 15.0
 WATCH_EVERY_S = 0.25
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 JETSTREAM_FILE_MB = 512
-_INTERNAL = ["$MQTT.sub.>", "$MQTT.deliver.>"]  # where NATS delivers an MQTT client's QoS 1 messages
+LISTS_EVERY_S = 1.0
 
 
 def nats_binary() -> str:
@@ -51,8 +53,20 @@ def nats_binary() -> str:
 class EmbeddedBroker:
     """Starts, watches and stops one broker. `edges` may sign in; `allow_edges` adds more while it runs."""
 
-    def __init__(self, folder: Path, *, host: str = "127.0.0.1", port: int = 1883, host_id: str = "gemba", edges: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 1883,
+        host_id: str = "gemba",
+        edges: Iterable[str] = (),
+        tls: BrokerTls | None = None,
+    ) -> None:
         self._folder = folder
+        self._tls = tls
+        self._written: dict[str, str] = {}  # the users the running broker knows, and their passwords
+        self._lists_again_s = 0.0
         self._host = host
         self._port = port
         self._host_id = check_id(host_id, "host id")
@@ -113,15 +127,32 @@ class EmbeddedBroker:
             if wanted == self._edges:
                 return
             self._edges = wanted
-            if self._process is None:  # not started yet: `start` writes them
-                return
-            self.write_config()
-            if self._process.poll() is None:
-                self._process.send_signal(signal.SIGHUP)
+            if self._process is not None:  # else `start` writes them
+                self._reload()
 
     def _known_users(self) -> set[str]:
         """Edges that were given a sign-in before, by the plant model or by enrolment: they keep it over a restart."""
         return {file.stem for file in (self._folder / "users").glob("*.json")} - {SERVER_USER}
+
+    def _reload(self) -> None:
+        """Writes the users anew and lets the running broker read them. Whoever is revoked, or has another password now, is put out by it."""
+        self.write_config()
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGHUP)
+
+    def _look_at_lists(self) -> None:
+        """`gemba-server broker-credentials` may have changed lists or passwords while we run."""
+        if time.monotonic() < self._lists_again_s:
+            return
+        self._lists_again_s = time.monotonic() + LISTS_EVERY_S
+        with self._guard:
+            if self._process is not None and self._written != self._passwords():
+                self._reload()
+
+    def _passwords(self) -> dict[str, str]:
+        lists = EdgeLists.read(self._folder)
+        edges = (self._edges | lists.granted) - lists.revoked
+        return {user: self.credentials(user).password for user in [SERVER_USER, *sorted(edges)]}
 
     def credentials_path(self, user: str) -> Path:
         return self._folder / "users" / f"{user}.json"
@@ -132,18 +163,10 @@ class EmbeddedBroker:
         path = self.credentials_path(check_id(user, "user"))
         password = Credentials.model_validate_json(path.read_bytes()).password if path.exists() else secrets.token_urlsafe(24)
         found = Credentials(host=self._host, port=self._port, user=user, password=password, host_id=self._host_id)
-        _write_private(path, found.model_dump_json(indent=2) + "\n")
+        text = found.model_dump_json(indent=2) + "\n"
+        if not path.exists() or path.read_text() != text:
+            write_private(path, text)
         return found
-
-    def _permissions(self, user: str) -> dict[str, object]:
-        space = _subject(NAMESPACE)
-        if user == SERVER_USER:
-            return {"publish": [f"{space}.>"], "subscribe": [f"{space}.>", *_INTERNAL]}
-        edge = _subject(user)
-        publish = [f"{space}.*.{kind}.{edge}" for kind in ("NBIRTH", "NDATA", "NDEATH")]
-        publish += [f"{space}.*.{kind}.{edge}.*" for kind in ("DBIRTH", "DDATA", "DDEATH")]
-        subscribe = [f"{space}.*.NCMD.{edge}", f"{space}.*.DCMD.{edge}.>", f"{space}.STATE.{_subject(self._host_id)}"]
-        return {"publish": publish, "subscribe": [*subscribe, *_INTERNAL]}
 
     # --- files --------------------------------------------------------------------------------------------------------------------
     @property
@@ -156,7 +179,13 @@ class EmbeddedBroker:
 
     def write_config(self) -> Path:
         """Writes users' files and `nats.conf`; returns the latter's path."""
-        users = [self.credentials(user) for user in [SERVER_USER, *sorted(self._edges)]]
+        self._written = self._passwords()
+        users = [
+            {"user": user, "password": password, "permissions": nats_permissions(user, self._host_id)} for user, password in self._written.items()
+        ]
+        mqtt: dict[str, object] = {"listen": f"{self._host}:{self._port}"}
+        if self._tls is not None:
+            mqtt["tls"] = self._tls.nats()
         config = {
             "server_name": "gemba",
             "listen": f"{self._host}:-1",
@@ -169,10 +198,10 @@ class EmbeddedBroker:
                 "max_memory_store": 16 << 20,
                 "max_file_store": JETSTREAM_FILE_MB << 20,
             },
-            "mqtt": {"listen": f"{self._host}:{self._port}"},
-            "authorization": {"users": [{"user": one.user, "password": one.password, "permissions": self._permissions(one.user)} for one in users]},
+            "mqtt": mqtt,
+            "authorization": {"users": users},
         }
-        _write_private(self._config_path, json.dumps(config, indent=1) + "\n")  # NATS reads JSON as its own format
+        write_private(self._config_path, json.dumps(config, indent=1) + "\n")  # NATS reads JSON as its own format
         return self._config_path
 
     def _make_folders(self) -> None:
@@ -227,7 +256,7 @@ class EmbeddedBroker:
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # a Ctrl-C at the server's terminal must not reach the broker before the server has said goodbye
         )
-        _write_private(self._pid_path, str(self._process.pid))
+        write_private(self._pid_path, str(self._process.pid))
         until = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < until:
             if self._process.poll() is not None:
@@ -246,6 +275,7 @@ class EmbeddedBroker:
         """Supervision: a broker that dies is started again, at once the first time, then with a growing pause."""
         pause_s = 0.0
         while not self._stopping.wait(WATCH_EVERY_S + pause_s):
+            self._look_at_lists()
             with self._guard:
                 if self._stopping.is_set() or self._process is None or self._process.poll() is None:
                     pause_s = 0.0
@@ -257,22 +287,6 @@ class EmbeddedBroker:
                 except BrokerDidNotStart as error:
                     log.error("%s", error)
                     pause_s = min(30.0, 2 * pause_s + 1.0)
-
-
-def _subject(level: str) -> str:
-    """An MQTT topic level as a NATS subject token: a dot becomes two slashes."""
-    return level.replace(".", "//")
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Replaces `path` at once; nobody but the owner ever may read it."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _command_line(pid: int) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import ssl
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -53,6 +55,7 @@ class MqttLink:
         client.on_pre_connect = self._before_connect
         client.on_socket_open = _no_delay
         client.on_connect = self._connected
+        client.on_connect_fail = self._not_reached
         client.on_subscribe = self._subscribed
         client.on_disconnect = self._disconnected
         client.on_message = self._message
@@ -77,6 +80,16 @@ class MqttLink:
     def _before_connect(self, client: paho.Client, _userdata: Any) -> None:
         self._birth_ms = max(self._clock.now_ms(), self._birth_ms + 1)
         client.will_set(self._state, _state_payload(False, self._birth_ms), qos=1, retain=True)
+
+    def _not_reached(self, _client: paho.Client, _userdata: Any) -> None:
+        """paho calls this inside its except block: the reason is the exception that is being handled."""
+        error, link = sys.exc_info()[1], self._link
+        fault = f"the broker {link.host}:{link.port} cannot be reached: {error}"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            fault = f"the certificate of the broker {link.host}:{link.port} is not trusted ({error.verify_message}): see broker.tls_ca"
+        if fault != self.fault:
+            log.error("%s", fault)
+        self.fault = fault
 
     def _connected(self, client: paho.Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:

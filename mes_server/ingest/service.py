@@ -116,7 +116,9 @@ class IngestService:
         if self.broker is not None:
             self.broker.allow_edges(self.edges())
             found = self.broker.start()
-            link = BrokerLink(found.host, found.port, found.user, found.password)
+            here = "127.0.0.1" if found.host in ("0.0.0.0", "::") else found.host  # noqa: S104 - it listens everywhere, we are here
+            tls = link or BrokerLink(here, found.port)
+            link = BrokerLink(here, found.port, found.user, found.password, tls_ca=tls.tls_ca, tls_cert=tls.tls_cert, tls_key=tls.tls_key)
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
         self._thread.start()
         if link is not None:
