@@ -71,7 +71,7 @@ def delivering(made: Way, folder: Path) -> Iterator[Way]:
         yield made
 
 
-@pytest.mark.parametrize(("kind", "pieces"), [("mosquitto", 100), *(pytest.param(kind, 5_000, marks=pytest.mark.full) for kind in KINDS)])
+@pytest.mark.parametrize(("kind", "pieces"), [("mosquitto", 40), *(pytest.param(kind, 5_000, marks=pytest.mark.full) for kind in KINDS)])
 def test_r01_the_broker_is_away_for_long(kind: str, pieces: int, tmp_path: Path) -> None:
     with way(kind, tmp_path) as made, delivering(made, tmp_path):
         made.makes(10)
@@ -86,8 +86,11 @@ def test_r01_the_broker_is_away_for_long(kind: str, pieces: int, tmp_path: Path)
         made.exact()
 
 
-@pytest.mark.parametrize(("kind", "kills"), [("nats", 2), *(pytest.param(kind, 50, marks=pytest.mark.full) for kind in KINDS)])
+@pytest.mark.full
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("kind", "kills"), [(kind, 50) for kind in KINDS])
 def test_r02_the_broker_is_killed_at_random_under_load(kind: str, kills: int, tmp_path: Path) -> None:
+    """The everyday cut, both brokers, is test_edge_kill.py::test_broker_killed_again_and_again_leaves_no_gap_and_loses_nothing."""
     dice = random.Random(SEED)
     with way(kind, tmp_path) as made, delivering(made, tmp_path):
         for _ in range(kills):

@@ -188,7 +188,7 @@ def test_r06_the_server_is_killed_under_load_and_everything_is_booked_once(serve
     with TestEdge(server.broker, "EDGE-L1", DEVICES) as edge:  # type: ignore[arg-type]
         load = Load(edge, seed=kills)
         for _ in range(kills):
-            eventually(lambda: edge.online, 30, why="the edge has seen the host online")
+            eventually(lambda: edge.online, 90, why="the edge has seen the host online")
             for _ in range(rng.randrange(2, 12)):
                 load.run(60)
                 time.sleep(rng.random() * 0.06)  # moves the kill to another place of the commit cycle
