@@ -151,3 +151,29 @@ def parts_bound(rule: CounterRule, unseen_s: float, counted: float) -> int:
 def is_frozen(changed_ms: int, producing_since_ms: int | None, now_ms: int, limit_s: float) -> bool:
     """A counter that stood still for `limit_s` while its machine said it was producing all that time."""
     return producing_since_ms is not None and now_ms - max(changed_ms, producing_since_ms) > limit_s * 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A meter's power since it was last without any: from when on, and the least of it. Import only; power going back is none here."""
+
+    since_ms: int
+    watts_min: float
+
+
+def draw(before: Draw | None, at_ms: int, watts: float) -> Draw | None:
+    """The next draw after `watts` was read."""
+    if not watts > 0.0:
+        return None
+    return Draw(at_ms, watts) if before is None else Draw(before.since_ms, min(before.watts_min, watts))
+
+
+def energy_is_frozen(power: Draw | None, state: CounterState, step_wh: float, scale: float, now_ms: int) -> bool:
+    """An energy register that stands still although power flows, longer than its resolution (`step_wh`, and a float's own) can explain.
+
+    At least 100 Wh and ten steps must be missing: a meter that shows whole kWh stands still for long at a small load.
+    """
+    if power is None:
+        return False
+    missing_wh = power.watts_min * (now_ms - max(state.changed_ms, power.since_ms)) / 3_600_000.0
+    return missing_wh > max(100.0, 10.0 * step_wh, 10.0 * abs(state.raw * scale) * 2.0**-23)

@@ -104,6 +104,7 @@ class Device:
         self._before_loss: tuple[OpenGap | None, set[str]] = (None, set())
         self._filled: GapRecord | None = None  # a time that was read afterwards, not yet said
         self._producing_ms: int | None = None  # since when the machine says it produces
+        self._draw: counters.Draw | None = None  # what the meter's power has been lately
         self._catalogue = catalogue
         self._problem = problem
         self._arrival = 0
@@ -196,7 +197,15 @@ class Device:
         return rows
 
     def _check_frozen(self, now_ms: int) -> None:
-        """A machine that says it produces for FROZEN_S while its counter stands still: one of the two is wrong."""
+        """A machine that says it produces, or a meter that shows power, while its counter stands still: one of the two is wrong."""
+        for tag in self.spec.tags:
+            energy = self.memory.counters.get(names.ENERGY_IMPORT_WH) if tag.key == names.ENERGY_IMPORT_WH else None
+            if energy is not None and counters.energy_is_frozen(self._draw, energy, tag.scale, tag.scale, now_ms):
+                self._problem(
+                    self.spec.id,
+                    "the energy register has stood still although there is power. Check the meter, its register and word order.",
+                    "有功率,但电量寄存器没有变化,请检查电表、寄存器和字节序。",
+                )
         counter = self.memory.counters.get("good")
         if counter is not None and counters.is_frozen(counter.changed_ms, self._producing_ms, now_ms, FROZEN_S):
             self._problem(
@@ -390,6 +399,9 @@ class Device:
     def _sample(self, reading: Reading, rows: list[Row]) -> None:
         tag = reading.tag
         kind, value = reading.kind, reading.value
+        if tag.watched:
+            watts = float(value) * tag.scale if isinstance(value, (int, float)) else 0.0
+            self._draw = counters.draw(self._draw, reading.t_ms, watts)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             if tag.scale != 1.0 or tag.offset != 0.0 or tag.decimals is not None:
                 value = float(value) * tag.scale + tag.offset

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from edge_agent.config_model import COUNTERS, ROLES, DeviceConfig, MetricConfig
-from edge_agent.contract.names import MachineState
+from edge_agent.contract.names import ENERGY_IMPORT_WH, POWER_W, MachineState
 from edge_agent.pipeline.counters import CounterRule
 from edge_agent.pipeline.machine_state import table_of
 
@@ -28,6 +28,7 @@ class Tag:
     decimals: int | None = None
     rule: CounterRule | None = None
     states: Mapping[str, MachineState] | None = None
+    watched: bool = False  # a meter's power, beside its energy: the two must agree
 
     @property
     def is_fact(self) -> bool:
@@ -36,7 +37,7 @@ class Tag:
     @property
     def is_plain(self) -> bool:
         """Nothing but a linear scale: may go the vectorised way."""
-        return self.role == "sample" and self.deadband == 0.0 and self.decimals is None
+        return self.role == "sample" and self.deadband == 0.0 and self.decimals is None and not self.watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ def _tags_of(origin: DeviceSource, index: int, first: int) -> tuple[Tag, ...]:
             metric.decimals,
             counter_rule(device, key, metric) if key in COUNTERS else None,
             table_of(metric.states) if key == "state" else None,
+            key == POWER_W and ENERGY_IMPORT_WH in origin.metrics,
         )
         for place, (key, metric) in enumerate(origin.metrics.items())
     )

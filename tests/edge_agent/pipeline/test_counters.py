@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.pipeline.counters import CounterRule, CounterState, is_frozen, parts_bound, read
+from edge_agent.pipeline.counters import CounterRule, CounterState, Draw, draw, energy_is_frozen, is_frozen, parts_bound, read
 
 FAULTS = Path(__file__).parent / "meter_fault_readings.csv"
 PARTS16 = CounterRule(max_per_s=2.0, slack=16.0, modulus=65536.0, decrease="auto")
@@ -122,6 +122,53 @@ def test_frozen_needs_a_machine_that_says_it_produces() -> None:
     assert is_frozen(0, 0, 601_000, 600)
     assert not is_frozen(0, None, 601_000, 600)
     assert not is_frozen(500_000, 0, 601_000, 600)
+
+
+@pytest.mark.parametrize(
+    ("watts", "minutes", "step_wh", "total_kwh", "frozen"),
+    [
+        (6_000.0, 10, 0.01, 500.0, True),  # 1 kWh is missing on a register that shows 0.01 Wh
+        (6_000.0, 0.5, 0.01, 500.0, False),  # 50 Wh: not yet
+        (6_000.0, 60, 1_000.0, 500.0, False),  # whole kWh: six steps at most
+        (6_000.0, 120, 1_000.0, 500.0, True),
+        (50.0, 60, 1.0, 500.0, False),  # stand-by: 50 Wh
+        (6_000.0, 10, 0.01, 900_000.0, False),  # a float32 of 900 MWh moves in steps of 62 Wh: ten of them are not yet missing
+        (6_000.0, 15, 0.01, 900_000.0, True),
+    ],
+)
+def test_energy_that_stands_still_while_power_flows(watts: float, minutes: float, step_wh: float, total_kwh: float, frozen: bool) -> None:
+    state = CounterState(total_kwh, 0.0, 0)
+    assert energy_is_frozen(Draw(0, watts), state, step_wh, 1000.0, round(minutes * 60_000)) is frozen
+    assert not energy_is_frozen(None, state, step_wh, 1000.0, 10**9)
+
+
+def test_a_draw_is_the_least_power_since_there_was_none() -> None:
+    power = None
+    for at_ms, watts in ((0, 0.0), (10, 500.0), (20, 300.0), (30, 900.0)):
+        power = draw(power, at_ms, watts)
+    assert power == Draw(10, 300.0)
+    assert draw(power, 40, 0.0) is None and draw(power, 40, -5.0) is None and draw(power, 40, float("nan")) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "raws", "consumed", "events"),
+    [
+        ("one digit misread, upwards", [1000.0, 1000.5, 1900.5, 1001.0, 1001.5], 1.5, ["first", "held"]),
+        ("one digit misread, downwards", [1999.0, 1999.5, 1099.5, 2000.0], 1.0, ["first", "held"]),
+        ("a register of six digits rolls over", [999_999.5, 0.2], 0.7, ["first", "rollover"]),
+        ("faster than the rated power allows", [1000.0, 1002.0], 0.0, ["first", "held"]),
+        ("reset to zero, then it goes on", [1000.0, 0.0, 0.3], 0.3, ["first", "reset"]),
+        ("reset that recovers: the true difference", [1000.0, 0.0, 0.0, 1000.6], 0.6, ["first", "reset", "recovered"]),
+        ("another meter, not told: nothing is invented", [1000.0, 50.0, 50.4, 50.8, 51.2], 1.2, ["first", "held", "held", "held", "adopted"]),
+    ],
+)
+def test_golden_meter_rules(words: str, raws: list[float], consumed: float, events: list[str]) -> None:
+    """kWh, a reading a minute, 36 kW rated: 0.6 kWh a minute at most (with the margin 0.75, and 0.6 at once)."""
+    rule = CounterRule(max_per_s=0.01, slack=0.6, modulus=1_000_000.0)
+    readings = [(i * 60.0, raw) for i, raw in enumerate(raws)]
+    state, seen = run(rule, readings, polled=True)
+    assert state.total - raws[0] == pytest.approx(consumed), words
+    assert seen == events, words
 
 
 def test_state_survives_a_restart() -> None:

@@ -311,3 +311,18 @@ def test_what_was_added_to_a_meters_display_goes_beside_the_total_where_it_is_no
         said.append([(names_of[alias], value) for record in pipeline.drain() for alias, _, _, value in record.columns.rows()])
     assert [dict(rows).get("energy_import_offset_wh") for rows in said] == [None, None, 500_100.0, 500_100.0]
     assert [round(dict(rows)["energy_import_wh"]) for rows in said] == [500_000, 500_100, 500_100, 500_200]  # type: ignore[call-overload, arg-type]
+
+
+def test_a_meter_with_power_whose_energy_stands_still_is_told() -> None:
+    meter = DeviceConfig.model_validate({"kind": "meter", "rated_power_w": 36_000, "metrics": {"energy_import_wh": {}, "power_w": {}}})
+    plan = compile_tags({"M": DeviceSource("P", meter, meter.metrics, 60_000)})
+    problems: list[str] = []
+    pipeline = Pipeline(plan, Catalogue(), {}, problem=lambda device, en, zh: problems.append(en + zh))
+    for minute in range(12):
+        energy = 5_000.0 + 100.0 * min(minute, 5)  # it stops at minute 5
+        rows = [(0, energy), (1, 6_000.0)]
+        pipeline.push(Columns.of([(tag, T0 + minute * 60_000, int(DataType.DOUBLE), value) for tag, value in rows]))
+        pipeline.beat([0])
+        pipeline.advance([0], T0 + minute * 60_000)
+        pipeline.drain()
+        assert bool(problems) == (minute >= 7), (minute, problems)  # 200 Wh are missing
