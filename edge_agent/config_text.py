@@ -111,7 +111,7 @@ def _absolute(raw: Any, folder: Path) -> None:
         for key, value in raw.items():
             if key in _PATHS and isinstance(value, str):
                 raw[key] = str(folder / value)
-            else:
+            elif key != "metrics":  # a metric's path leads into a message, not to a file
                 _absolute(value, folder)
         if "edge" in raw and "group" in raw:
             buffer = raw.setdefault("buffer", {})

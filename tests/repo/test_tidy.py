@@ -32,7 +32,7 @@ DOORS = {
     "asyncua": ("edge_agent/sources/opcua/", "simulators/"),
     "pymodbus": ("simulators/",),
     "serial": ("edge_agent/sources/",),
-    "paho": ("edge_agent/publisher/", "edge_agent/conformance/connection.py", "mes_server/ingest/", "simulators/"),
+    "paho": ("edge_agent/publisher/", "edge_agent/sources/mqtt/", "edge_agent/conformance/connection.py", "mes_server/ingest/", "simulators/"),
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tests.support.bus_slave import Slave
 
-FORMATS = {"00": (8, 2), "0201": (4, 1), "0202": (6, 3), "0203": (6, 4), "0204": (6, 4), "0206": (4, 3), "02800002": (4, 2)}
+FORMATS = {"00": (8, 2), "0201": (4, 1), "0202": (6, 3), "0203": (6, 4), "0204": (6, 4), "0206": (4, 3), "02800002": (4, 2), "02FE": (8, 2)}
 
 
 def bcd(value: float, digits: int, decimals: int) -> bytes:

@@ -6,6 +6,7 @@ Primary and secondary addressing, SND_NKE, frame count bit. Frames are built by 
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 
 from tests.support.bus_slave import Slave
@@ -41,11 +42,11 @@ class MbusSlave(Slave):
         """Whole recorded frames (hex); they are sent with this slave's address."""
         self.meters.setdefault(address, Meter()).telegrams = [bytes.fromhex(text)[6:-2] for text in telegrams]
 
-    def put(self, address: int, energy_wh: int, power_w: int = 0) -> None:
+    def put(self, address: int, energy_wh: int, power_w: float = 0.0) -> None:
         """An electricity meter with the id 10000000 + address."""
         identity = bytes.fromhex(f"{10_000_000 + address:08d}")[::-1]
         head = b"\x72" + identity + b"\x2d\x2c\x01\x02\x00\x00\x00\x00"
-        data = b"\x04\x03" + energy_wh.to_bytes(4, "little") + b"\x04\x2b" + power_w.to_bytes(4, "little", signed=True)
+        data = b"\x04\x03" + energy_wh.to_bytes(4, "little") + b"\x05\x2b" + struct.pack("<f", power_w)
         self.meters.setdefault(address, Meter()).telegrams = [head + data]
 
     def _respond(self, buffer: bytearray) -> bytes:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from edge_agent.config_model import DeviceConfig, SourceBase
 from edge_agent.errors import ConfigInvalid
 from edge_agent.sources.bus.config import LINE_ZH, line_faults
+from edge_agent.sources.bus.load import bus_of
 from edge_agent.sources.dlt645.catalogue import KNOWN
 from edge_agent.sources.dlt645.codec import Format
 from edge_agent.sources.dlt645.config import Dlt645Config, Dlt645Device, Dlt645Metric
-from edge_agent.sources.kind import DeviceMetrics, Kind, Sample, Setup
+from edge_agent.sources.kind import Bus, DeviceMetrics, Kind, Sample, Setup
 
 if TYPE_CHECKING:
     from edge_agent.sources.source import Source
@@ -39,6 +41,15 @@ def _metrics(device_id: str, source: SourceBase, device: DeviceConfig) -> Device
         out[key] = _resolved(meter, key, given)
     longest_s = max((metric.period_s or cast("Dlt645Config", source).period_s for metric in out.values()), default=0.0)
     return DeviceMetrics(out, round(longest_s * 1000))
+
+
+FRAME_BYTES, THINK_S = 2 * 16 + 2 * 4, 0.1  # question and answer without data, with their preambles; what a meter usually takes
+
+
+def _bus(source: SourceBase, devices: Mapping[str, DeviceMetrics]) -> Bus:
+    config = cast("Dlt645Config", source)
+    metrics = [metric for found in devices.values() for metric in cast("Mapping[str, Dlt645Metric]", found.metrics).values()]
+    return bus_of(config, ((FRAME_BYTES + form_of(metric).size, metric.period_s or config.period_s) for metric in metrics), THINK_S)
 
 
 def form_of(metric: Dlt645Metric) -> Format:
@@ -71,6 +82,7 @@ KIND = Kind(
     make=_make,
     metrics=_metrics,
     across=line_faults,
+    bus=_bus,
     zh=LINE_ZH | {"dlt_format": "format 应为偶数个 X,可含一个小数点,如 XXXXXX.XX", "dlt_address": "地址最多 12 位数字(A 表示任意)"},
     sample=Sample(
         "DLT645",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 from edge_agent.config_model import DeviceConfig, SourceBase
 from edge_agent.errors import ConfigInvalid
 from edge_agent.sources.bus.config import LINE_ZH, line_faults
-from edge_agent.sources.kind import DeviceMetrics, Fault, Kind, Sample, Setup
+from edge_agent.sources.bus.load import bus_of
+from edge_agent.sources.kind import Bus, DeviceMetrics, Fault, Kind, Sample, Setup
 from edge_agent.sources.mbus.config import MbusConfig, MbusDevice, MbusMetric
 from edge_agent.sources.mbus.select import KNOWN
 
@@ -36,6 +37,14 @@ def _metrics(device_id: str, source: SourceBase, device: DeviceConfig) -> Device
     return DeviceMetrics(out, round((meter.period_s or cast("MbusConfig", source).period_s) * 1000))
 
 
+# Greeting and its E5, REQ_UD2, and a telegram: 100 bytes is the mean of the recorded meters beside the tests.
+READOUT_BYTES, THINK_S = 5 + 1 + 5 + 100, 0.1
+
+
+def _bus(source: SourceBase, devices: Mapping[str, DeviceMetrics]) -> Bus:
+    return bus_of(cast("MbusConfig", source), ((READOUT_BYTES, found.period_ms / 1000.0) for found in devices.values()), THINK_S)
+
+
 def _across(raw: Mapping[str, Any]) -> Iterator[Fault]:
     yield from line_faults(raw)
     devices = raw.get("devices")
@@ -52,6 +61,7 @@ KIND = Kind(
     make=_make,
     metrics=_metrics,
     across=_across,
+    bus=_bus,
     zh=LINE_ZH | {"mbus_address": "请写 primary(0–250)或 secondary(表牌上的 8 位数字),二选一"},
     sample=Sample(
         "MBUS",

@@ -20,8 +20,16 @@ RIGS: dict[str, tuple[str, dict[str, object]]] = {
     "mtconnect adapter": ("mtconnect", {"way": "shdr"}),
     "s7": ("s7", {}),
     "enip": ("enip", {}),
+    "dlt645": ("dlt645", {}),
+    "dsmr": ("dsmr", {}),
+    "mbus": ("mbus", {}),
+    "mbus secondary": ("mbus", {"secondary": True}),
+    "mqtt": ("mqtt", {}),
+    "mqtt sparkplug": ("mqtt", {"node": True}),
 }
-VARIANTS = frozenset({"opcua secure", "modbus int64 CDAB one connection", "mtconnect agent polled"})  # other ways of a kind that stands there already
+VARIANTS = frozenset(
+    {"opcua secure", "modbus int64 CDAB one connection", "mtconnect agent polled", "mbus secondary", "mqtt sparkplug"}
+)  # other ways of a kind that stands there already
 SOURCE, DEVICE = "SRC", "D-1"
 
 
