@@ -347,7 +347,7 @@ def test_garbage_never_ends_the_grader(seed: int) -> None:
     rng = random.Random(seed)
     print("seed", seed)
     grader = Grader()
-    for _ in range(3_000):
+    for _ in range(700):
         one = rng.choice([event for event in wire() if isinstance(event.packet, Publish)])
         assert isinstance(one.packet, Publish)
         raw = bytearray(one.packet.payload)

@@ -11,7 +11,9 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 import pytest
+from asyncua import ua
 
+from edge_agent.__main__ import main
 from edge_agent.conformance.connection import BrokerAddress
 from edge_agent.conformance.grader import Grader
 from edge_agent.conformance.proxy import GradingProxy
@@ -24,6 +26,7 @@ from mes_server.ingest.broker_settings import BrokerLink
 from mes_server.ingest.service import IngestBounds, IngestService
 from tests.edge_agent.conformance.golden import fallen
 from tests.support.broker import SERVER_USER, Broker, mosquitto
+from tests.support.edge import Plc, config_text, machine_source, running
 from tests.support.ingest import DEVICES, EPOCH, T0, Bench, bench, births, data, death
 from tests.support.sparkplug_edge import TestEdge
 from tests.support.wait import eventually
@@ -213,3 +216,30 @@ def test_the_hosts_commands_have_no_fault(wire: Any) -> None:
     assert not [one for one in verdicts if one.status == "fail"]
     held = {one.rule.key for one in verdicts if one.status == "pass"}
     assert {"ncmd_qos", "ncmd_retain", "ncmd_seq", "ncmd_timestamp", "rebirth_by_ncmd", "rebirth_true"} <= held
+
+
+def test_edge_and_server_of_ours_have_no_fault_for_a_listener(wire: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a person would check a Gemba plant: the command, a rebirth request, exit code 0."""
+    broker, service, _, _ = wire
+    with Plc() as plc:
+        plc.add("SAW-01.State", 6, ua.VariantType.Int32)
+        plc.add("SAW-01.Good", 10, ua.VariantType.UInt16)
+        config = tmp_path / "edge.toml"
+        metrics = 'state = { node = "s=State" }\ngood = { node = "s=Good", width_bits = 16 }'
+        config.write_text(config_text(broker, machine_source(plc, metrics), more="[delivery]\nhealth_s = 0.5\nheartbeat_s = 1.0\n"))
+        with running(config):
+            eventually(lambda: service.table.of_device("EDGE-L1", "SAW-01").get("good_total"), 30, why="the server shows the edge's value")
+            user, password = broker.credentials(SERVER_USER)
+            (tmp_path / "pw").write_text(password)
+            sign_in = ["--user", user, "--password-file", str(tmp_path / "pw")]
+            named = ["--group", "PUMP", "--edge", "EDGE-L1", "--rebirth", "--seconds", "3", "--json", str(tmp_path / "out.json")]
+            code = main(["check-sparkplug", "--broker", f"mqtt://127.0.0.1:{broker.port}", *sign_in, *named])
+    said = capsys.readouterr()
+    assert code == 0, said.out
+    verdicts = json.loads((tmp_path / "out.json").read_text())
+    assert [one for one in verdicts if one["status"] == "fail"] == []
+    held = {(one["subject"], one["rule"]) for one in verdicts if one["status"] == "pass"}
+    assert {("PUMP/EDGE-L1", "rebirth_complete"), ("PUMP/EDGE-L1", "alias_birth"), ("gemba", "state_birth_retain")} <= held
+    assert ("→ PUMP/EDGE-L1", "command_alias") in held, "answers go by alias"
+    assert not [one for one in verdicts if one["status"] == "advice"], [one for one in verdicts if one["status"] == "advice"]
+    assert "edge node PUMP/EDGE-L1" in said.out and "edge node(s)" in said.err, "progress was said"
