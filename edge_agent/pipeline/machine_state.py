@@ -49,13 +49,14 @@ PACKML: Final[Mapping[str, S]] = {
     "complete": S.IDLE,
 }
 OPC40001: Final[Mapping[str, S]] = {
-    "0": S.NO_DATA,  # NotAvailable; StateNumber as in the published NodeSet (MachineryItemState_StateMachineType)
+    # StateNumbers as in the published NodeSet; NotAvailable: "e.g., switched off, in energy saving mode"
+    "0": S.OFF,  # NotAvailable
     "1": S.FAULT,  # OutOfService
     "2": S.IDLE,  # NotExecuting
     "3": S.PRODUCING,  # Executing
     "notexecuting": S.IDLE,
     "outofservice": S.FAULT,
-    "notavailable": S.NO_DATA,
+    "notavailable": S.OFF,
     "executing": S.PRODUCING,
 }
 MTCONNECT: Final[Mapping[str, S]] = {

@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 from edge_agent import config_text
 from edge_agent.errors import ConfigInvalid, EdgeError, SourceMisconfigured
 from edge_agent.sources.opcua import client, desk, trust
+from edge_agent.sources.opcua.browse import node_text
 from edge_agent.sources.opcua.cautions import cautions
 from edge_agent.sources.opcua.certificates import facts
 from edge_agent.sources.opcua.config import OpcUaConfig
 from edge_agent.sources.opcua.explore import Explored, explore
 from edge_agent.sources.opcua.guess import MAYBE, Guess, guess
-from edge_agent.sources.opcua.propose import Candidate, file_text, propose
+from edge_agent.sources.opcua.propose import Candidate, Model, file_text, propose
 from edge_agent.terminal import say, warn
 
 EDGE, SOURCE = "browse", "PLC"
@@ -120,7 +121,8 @@ def _branch(found: Explored, guesses: dict[int, Guess], index: int, depth: int, 
     node = found.walk.nodes[index]
     if not node.is_variable:
         kind = f"  ({node.types[0][1]})" if node.types else ""
-        say(f"{'  ' * depth}{node.name}{kind}")
+        model = next((f'  {model.title}: model = "{model.name}"' for at, model in found.models if at == index), "")
+        say(f"{'  ' * depth}{node.name}{kind}{model}")
     elif index in found.variables:
         say(f"{'  ' * depth}{_described(found, guesses[index], index, lang)}")
     for child in node.children:
@@ -144,7 +146,8 @@ def write(call: Call, config: OpcUaConfig, found: Explored, guesses: dict[int, G
     """Writes the proposed config; it is checked before anybody uses it. Raises EdgeError when the file cannot be written."""
     assert call.propose is not None
     candidates = [Candidate(found.walk.path(index), one.node, found.seen(index), guesses[index]) for index, one in found.variables.items()]
-    devices = propose(candidates, lang=lang)
+    models = [Model(found.walk.path(at), node_text(found.walk.nodes[at].id, found.namespaces), model.name) for at, model in found.models]
+    devices = propose(candidates, models, lang)
     keys = {"url": json.dumps(config.url)}
     if config.security != "best":
         keys["security"] = json.dumps(config.security)

@@ -19,7 +19,7 @@ from edge_agent.contract.payload import DataType
 from edge_agent.errors import SourceLost, SourceMisconfigured
 from edge_agent.health import Standing
 from edge_agent.pipeline.columns import Value
-from edge_agent.sources.opcua import decode, filters, security
+from edge_agent.sources.opcua import decode, filters, packml_counts, security
 from edge_agent.sources.opcua.config import OpcUaConfig
 from edge_agent.sources.opcua.filters import NO_DEADBAND, Deadband, Filters
 from edge_agent.sources.opcua.profiles import GENERIC, LIMITS, Profile, profile_of, queue_needed, queue_wanted
@@ -471,6 +471,13 @@ def ms_of(stamp: datetime) -> int:
     return (utc - _EPOCH) // _MS
 
 
+def _node_words(node: ua.NodeId) -> str | None:
+    """`ns=4;i=5006`, as `skip.node_words` says it (a state machine's CurrentState/Id); None for a Guid or bytes."""
+    if isinstance(node.Identifier, int):
+        return f"ns={node.NamespaceIndex};i={node.Identifier}"
+    return f"ns={node.NamespaceIndex};s={node.Identifier}" if isinstance(node.Identifier, str) else None
+
+
 def plain(value: ua.DataValue) -> tuple[int, Value]:
     """(kind, value) of a DataValue; None when it is bad or of a type that is no single value."""
     variant = value.Value
@@ -480,6 +487,10 @@ def plain(value: ua.DataValue) -> tuple[int, Value]:
         raw = ""  # a String that is null is empty, not unknown
     if isinstance(raw, ua.LocalizedText):
         raw = raw.Text
+    elif isinstance(raw, ua.NodeId):
+        raw = _node_words(raw)
+    elif isinstance(raw, list) and raw and isinstance(raw[0], ua.ExtensionObject):
+        raw = packml_counts.counts([one.Body if isinstance(one, ua.ExtensionObject) else None for one in raw])
     if isinstance(raw, bool):
         return int(DataType.BOOLEAN), raw
     if isinstance(raw, int):

@@ -11,6 +11,7 @@ from pydantic import field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from edge_agent.config_model import DeviceConfig, Id, MetricConfig, MetricName, SourceBase, option
+from edge_agent.sources.opcua.companion import keys_of
 
 _NODE = re.compile(r"(nsu=[^;]+;)?[isgb]=.+")
 
@@ -54,7 +55,22 @@ class OpcUaDevice(DeviceConfig):
 
     namespace: str | None = option(None, "OPC UA namespace URI of its nodes (the index is looked up at every connect)", "OPC UA 命名空间 URI")
     node_prefix: str = option("", "put before every string identifier (s=)", "加在每个字符串标识前")
+    model: Literal["auto", "opc40001", "opc40501", "packml"] | None = option(
+        None,
+        "a companion model (OPC 40001-1, OPC 40501-1, PackML) gives state, counters and more without nodes; auto = by the types of the server",
+        "配套规范(OPC 40001-1、OPC 40501-1、PackML):状态与计数无需写 node;auto = 按服务器中的类型识别",
+    )
+    root: str | None = option(
+        None,
+        "with model: the node of the machine's object; not needed when the server has only one",
+        "配合 model:设备对象的节点;服务器只有一台时可不写",
+    )
     metrics: Mapping[MetricName, OpcUaMetric] = option({}, "name -> where it is read", "名称 → 读取位置")
+
+    @field_validator("root")
+    @classmethod
+    def _root_form(cls, value: str | None) -> str | None:
+        return OpcUaMetric._node_form(value)
 
 
 class OpcUaConfig(SourceBase):
@@ -124,6 +140,8 @@ class OpcUaConfig(SourceBase):
             raise PydanticCustomError("user_key_missing", "user_certificate and user_key belong together", {})
         for device_id, device in self.devices.items():
             for name, metric in device.metrics.items():
+                if metric.node is None and device.model is not None and name in keys_of(device.model):
+                    continue
                 if metric.node is None:
                     raise PydanticCustomError(
                         "node_missing", "device {device}, metric {metric}: node is missing", {"device": device_id, "metric": name}

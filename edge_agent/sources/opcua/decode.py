@@ -2,7 +2,7 @@
 
 The fastest way that fits: one structured view where all items have the same shape; the layout of the last notification, verified
 vectorised; a walk that only finds where each item begins; one precompiled struct an item. Values of other types than numbers, Booleans,
-dates and texts are stepped over (`skip.py`) and become null. What is no PublishResponse raises Unusual.
+dates, texts and node ids are stepped over (`skip.py`) and become null. What is no PublishResponse raises Unusual.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edge_agent.pipeline.columns import BOOL, DATETIME, DOUBLE, FLOAT, INT, NULL, STRING, UINT, Columns
 from edge_agent.pipeline.columns import joined as columns_joined
-from edge_agent.sources.opcua import skip
+from edge_agent.sources.opcua import packml_counts, skip
 
 EPOCH_100NS = 116_444_736_000_000_000  # 1970-01-01 in 100 ns since 1601
 SERVICE_FAULT, PUBLISH_RESPONSE, REPUBLISH_RESPONSE, DATA_CHANGE, STATUS_CHANGE = 397, 829, 835, 811, 820
@@ -306,6 +306,15 @@ def _ms(stamps: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.where(stamps == 0, NO_TIME, (stamps - EPOCH_100NS) // 10_000)
 
 
+def _said(body: bytes, at: int, scalar: int) -> str | int | None:
+    """What an odd Variant means to us (its first byte stands before `at`): a text, a node id, PackML's counts; None for the rest."""
+    if scalar == skip.LOCALIZED_TEXT:
+        return skip.text_of(body, at)
+    if scalar == skip.NODE_ID:
+        return skip.node_words(body, at)
+    return packml_counts.counts(skip.bodies(body, at)) if scalar == skip.EXTENSION_OBJECTS else None
+
+
 class _Rows:
     """Collects items one by one."""
 
@@ -355,10 +364,12 @@ class _Rows:
                 word, kind = len(self.strings) - 1, STRING
                 at += max(size, 0)
             elif scalar != 0:
-                said = skip.text_of(body, at) if scalar == skip.LOCALIZED_TEXT else None
-                if said is not None:
+                said = _said(body, at, scalar)
+                if isinstance(said, str):
                     self.strings.append(said)
                     word, kind = len(self.strings) - 1, STRING
+                elif said is not None:
+                    word, kind = said & 0xFFFFFFFFFFFFFFFF, INT
                 at = skip.variant(body, at - 1)
         status = stamp = 0
         if mask & _HAS_STATUS:

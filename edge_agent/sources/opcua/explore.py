@@ -13,6 +13,8 @@ from asyncua import Client, ua
 from edge_agent.pipeline.columns import Value
 from edge_agent.sources.opcua.browse import node_text
 from edge_agent.sources.opcua.client import plain
+from edge_agent.sources.opcua.companion import Model
+from edge_agent.sources.opcua.companion_nodes import roots
 from edge_agent.sources.opcua.guess import Seen
 from edge_agent.sources.opcua.walk import Walk, read, walk
 
@@ -47,6 +49,7 @@ class Explored:
     walk: Walk
     namespaces: list[str]
     variables: dict[int, Variable]  # by index in the walk
+    models: list[tuple[int, Model]]  # objects that a companion model describes
 
     def seen(self, index: int, companion: str = "") -> Seen:
         """The evidence for a guess."""
@@ -63,7 +66,7 @@ async def explore(client: Client, namespaces: Sequence[str], watch_s: float, pro
     variables = await _described(client, walked, namespaces, chosen)
     watched = [one for one in variables.values() if one.is_scalar and not one.refused][:WATCHED_MAX]
     await _watch(client, walked, watched, watch_s, progress)
-    return Explored(walked, list(namespaces), variables)
+    return Explored(walked, list(namespaces), variables, roots(walked))
 
 
 def _is_folded(walked: Walk, index: int) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from edge_agent.config_model import SourceBase
-from edge_agent.sources.kind import Fault, Kind, Sample, Setup
+from edge_agent.config_model import DeviceConfig, MetricConfig, SourceBase
+from edge_agent.sources.kind import DeviceMetrics, Fault, Kind, Sample, Setup
 from edge_agent.sources.opcua.cautions import cautions
+from edge_agent.sources.opcua.companion import MODELS, keys_of, states_of
 from edge_agent.sources.opcua.config import OpcUaConfig, OpcUaDevice, OpcUaMetric
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def _make(setup: Setup) -> Source:
     from edge_agent.sources.opcua.source import OpcUaSource
 
     config = cast("OpcUaConfig", setup.config)
-    return OpcUaSource(setup.name, config, setup.edge, setup.clock, setup.tags, tuple(setup.indices.values()), setup.health)
+    return OpcUaSource(setup, config)
 
 
 def _across(raw: Mapping[str, Any]) -> Iterator[Fault]:
@@ -33,10 +34,26 @@ def _across(raw: Mapping[str, Any]) -> Iterator[Fault]:
         for metric, given in metrics.items() if isinstance(metrics, dict) else ():
             node = given.get("node") if isinstance(given, dict) else None
             path = ("devices", device_id, "metrics", metric)
+            if node is None and device.get("model") in (*MODELS, "auto") and metric in keys_of(device["model"]):
+                continue
             if node is None:
                 yield Fault(path, "node_missing", "node is missing; add it (`browse` lists them)")
             elif "namespace" not in device and not str(node).startswith("nsu="):
                 yield Fault(path, "namespace_missing", "the device's namespace is missing (the URI, not the index); add it")
+
+
+def _metrics(device_id: str, source: SourceBase, device: DeviceConfig) -> DeviceMetrics:
+    """The model's metrics, with what the config says of them."""
+    given = cast("OpcUaDevice", device)
+    if given.model is None:
+        return DeviceMetrics(given.metrics)
+    out: dict[str, MetricConfig] = {}
+    for key in (*keys_of(given.model), *given.metrics):
+        metric = given.metrics.get(key, OpcUaMetric())
+        if key == "state" and metric.node is None and metric.states is None:
+            metric = metric.model_copy(update={"states": states_of(given.model)})
+        out[key] = metric
+    return DeviceMetrics(out)
 
 
 def _cautions(source: SourceBase) -> list[tuple[str, str]]:
@@ -48,6 +65,7 @@ KIND = Kind(
     device=OpcUaDevice,
     metric=OpcUaMetric,
     make=_make,
+    metrics=_metrics,
     across=_across,
     zh={
         "node_form": "node 格式应为 s=名称、i=数字 或 nsu=URI;s=名称",

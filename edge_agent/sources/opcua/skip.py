@@ -12,7 +12,7 @@ from collections.abc import Callable
 DEPTH_MAX = 16
 _SIZES = {1: 1, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 4, 8: 8, 9: 8, 10: 4, 11: 8, 13: 8, 14: 16, 19: 4}
 _ARRAY, _DIMENSIONS = 0x80, 0x40
-LOCALIZED_TEXT = 21
+LOCALIZED_TEXT, NODE_ID, EXTENSION_OBJECTS = 21, 17, 22 | 0x80
 
 
 def _within(body: bytes, at: int) -> int:
@@ -126,3 +126,34 @@ def text_of(body: bytes, at: int) -> str | None:
         return None
     (size,) = struct.unpack_from("<i", body, at)
     return None if size < 0 else str(body[at + 4 : at + 4 + size], "utf-8")
+
+
+def node_words(body: bytes, at: int) -> str | None:
+    """`ns=4;i=5006` or `ns=4;s=Name` of the NodeId that stands at `at`; None for a Guid or bytes."""
+    kind = body[at] & 0x3F
+    if kind == 0:
+        return f"ns=0;i={body[at + 1]}"
+    if kind == 1:
+        return f"ns={body[at + 1]};i={struct.unpack_from('<H', body, at + 2)[0]}"
+    if kind == 2:
+        namespace, number = struct.unpack_from("<HI", body, at + 1)
+        return f"ns={namespace};i={number}"
+    if kind != 3:
+        return None
+    namespace, size = struct.unpack_from("<Hi", body, at + 1)
+    return None if size < 0 else f"ns={namespace};s={str(body[at + 7 : at + 7 + size], 'utf-8')}"
+
+
+def bodies(body: bytes, at: int) -> list[bytes | None]:
+    """The encoded bodies of the array of ExtensionObjects that stands at `at` (behind the Variant's first byte); None for one without."""
+    (count,) = struct.unpack_from("<i", body, at)
+    at += 4
+    out: list[bytes | None] = []
+    if count > len(body) - at:
+        raise IndexError("more values than bytes")
+    for _ in range(max(count, 0)):
+        end = extension_object(body, at)
+        start = node_id(body, at)
+        out.append(body[start + 5 : end] if body[start] == 1 else None)
+        at = end
+    return out

@@ -17,12 +17,13 @@ from edge_agent.contract.clock import Clock
 from edge_agent.errors import SourceMisconfigured
 from edge_agent.events import Remembered
 from edge_agent.health import SourceHealth
-from edge_agent.pipeline.tags import Tag
+from edge_agent.sources.kind import Setup
 from edge_agent.sources.opcua import client, decode
 from edge_agent.sources.opcua.browse import browse_variables
-from edge_agent.sources.opcua.config import OpcUaConfig, OpcUaDevice, OpcUaMetric
+from edge_agent.sources.opcua.config import OpcUaConfig, OpcUaMetric
 from edge_agent.sources.opcua.filters import Deadband, Filters
 from edge_agent.sources.opcua.history import afterwards
+from edge_agent.sources.opcua.model_devices import ModelDevices, Wanted
 from edge_agent.sources.opcua.offset import ClockOffset, Delay
 from edge_agent.sources.opcua.publishing import REPUBLISHED_MAX, PublishLoop, Start, opening
 from edge_agent.sources.opcua.resume import Held, following, items_hash, recalled, tolerance_ms
@@ -34,25 +35,22 @@ REFUSALS = frozenset({"BadUserAccessDenied", "BadServiceUnsupported", "BadNotImp
 
 
 class OpcUaSource:
-    def __init__(
-        self,
-        name: str,
-        config: OpcUaConfig,
-        edge: str,
-        clock: Clock,
-        tags: Mapping[tuple[str, str], Tag],
-        devices: tuple[int, ...],
-        health: SourceHealth,
-    ) -> None:
-        self.name, self.config, self.edge, self.clock = name, config, edge, clock
-        self.devices, self.health = devices, health
-        self._wanted: list[tuple[Tag, OpcUaDevice, OpcUaMetric, str]] = [
-            (tags[device_id, key], device, metric, f"{device_id}.{key}")
+    clock: Clock
+    health: SourceHealth
+
+    def __init__(self, setup: Setup, config: OpcUaConfig) -> None:
+        self.name, self.edge, self.clock = setup.name, setup.edge, setup.clock
+        self.devices, self.health = tuple(setup.indices.values()), setup.health
+        self._models = ModelDevices(setup, config)
+        # a state made of several nodes cannot be gone on with: only the node that changed is told again
+        self.config = config.model_copy(update={"resume_s": 0.0}) if self._models else config
+        self._fixed: list[Wanted] = [
+            (setup.tags[device_id, key], device, metric, f"{device_id}.{key}")
             for device_id, device in config.devices.items()
             for key, metric in device.metrics.items()
             if metric.node is not None
         ]
-        self.tag_numbers = np.array([tag.number for tag, _, _, _ in self._wanted], np.uint32)  # by client handle
+        self._want(self._fixed)
         self.delay = Delay()
         self.filters = Filters()
         self._held: Held | None = None
@@ -62,21 +60,35 @@ class OpcUaSource:
     # --- for people ----------------------------------------------------------------------------------------------------------
     async def read_once(self) -> list[ReadResult]:
         async with client.connect(self.config, self.name, self.edge) as connection:
-            items = self._items(await connection.namespaces())
+            items = await self._resolved(connection)
             values = await connection.read([item.node for item in items])
         out = []
-        for (_, _, _, words), item, value in zip(self._wanted, items, values, strict=True):
+        for (tag, _, _, words), item, value in zip(self._wanted, items, values, strict=True):
+            if self._models.takes(tag, client.plain(value)[1]):
+                continue
             device, _, metric = words.partition(".")
             _, raw = client.plain(value)
             error = "" if raw is not None else f"{value.StatusCode.name} ({value.StatusCode.doc})"
             stamp = None if value.SourceTimestamp is None else client.ms_of(value.SourceTimestamp)
             out.append(ReadResult(device, metric, item.node.to_string(), raw, stamp, error))
-        return out
+        return out + self._models.results()
 
     async def browse(self) -> AsyncIterator[Browsed]:
         async with client.connect(self.config, self.name, self.edge) as connection:
             async for found in browse_variables(connection.client, await connection.namespaces()):
                 yield found
+
+    def _want(self, wanted: list[Wanted]) -> None:
+        self._wanted = wanted
+        self.tag_numbers = np.array([tag.number for tag, _, _, _ in wanted], np.uint32)  # by client handle
+
+    async def _resolved(self, connection: client.Connection) -> list[client.Item]:
+        """The items of a session: the config's nodes, and those that companion models have on this server."""
+        namespaces = await connection.namespaces()
+        if self._models:
+            with client.in_words(self.config):
+                self._want(self._fixed + await self._models.resolve(connection.client, namespaces, self._fixed))
+        return self._items(namespaces)
 
     def _items(self, namespaces: list[str]) -> list[client.Item]:
         return [
@@ -119,7 +131,8 @@ class OpcUaSource:
         self.health.standing = connection.standing
         server = await connection.server(self.config.items_per_call)
         self.delay.of(server.now_ms, time.monotonic() * 1000.0)
-        items = self._items(await connection.namespaces())
+        items = await self._resolved(connection)
+        sink = self._models.sink(sink)
         loop = await self._resumed(connection, server, items, sink) or await self._anew(connection, server, items, sink)
         connection.keeps_subscriptions = self.config.resume_s > 0
         await first_of(loop.run(), self._watch.run())
@@ -176,7 +189,7 @@ class OpcUaSource:
         self._say_short(watched.short)
         resumed_ms = self.clock.now_ms()
         reader = None
-        if before is not None and before.until_ms:
+        if before is not None and before.until_ms and not self._models:
             tags = [(self._wanted[item.handle][0], item.node) for item in items if item.handle not in refused]
             reader = await afterwards(connection, server, self.devices, tags, before.until_ms)
         if reader is None:

@@ -122,11 +122,24 @@ async def _browse(
 
 
 async def _name_types(client: Client, walked: Walk, namespaces: Sequence[str]) -> None:
-    """Type definitions outside namespace 0 with their supertypes: a vendor's own subtype of MachineToolType is one too."""
-    above: dict[Any, tuple[Any, ...]] = {}
-    wanted = {node.type_id for node in walked.nodes if node.type_id is not None and node.type_id.NamespaceIndex > 0}
+    named = await _chains(client, {node.type_id for node in walked.nodes if node.type_id is not None}, namespaces)
+    for node in walked.nodes:
+        node.types = named.get(node.type_id, ())
+
+
+async def types_of(client: Client, nodes: Sequence[Any], namespaces: Sequence[str]) -> list[tuple[TypeName, ...]]:
+    """Type definition and supertypes of each node."""
+    found = await _browse(client, nodes, ua.ObjectIds.HasTypeDefinition, ua.BrowseDirection.Forward, 0)
+    types = [references[0].NodeId if references else None for references in found]
+    named = await _chains(client, {one for one in types if one is not None}, namespaces)
+    return [named.get(one, ()) for one in types]
+
+
+async def _chains(client: Client, types: set[Any], namespaces: Sequence[str]) -> dict[Any, tuple[TypeName, ...]]:
+    """Types outside namespace 0 with their supertypes: a vendor's own subtype of MachineToolType is one too."""
+    wanted = {one for one in types if one.NamespaceIndex > 0}
     at = {one: one for one in wanted}  # type -> the highest supertype found so far
-    above = {one: (one,) for one in wanted}
+    above: dict[Any, tuple[Any, ...]] = {one: (one,) for one in wanted}
     while at:
         asked = list(at)
         found = await _in_parts(client, [at[one] for one in asked])
@@ -138,9 +151,7 @@ async def _name_types(client: Client, walked: Walk, namespaces: Sequence[str]) -
         at = following
     ids = list({each for chain in above.values() for each in chain})
     names = dict(zip(ids, await read(client, ids, ua.AttributeIds.BrowseName), strict=True))
-    for node in walked.nodes:
-        chain = above.get(node.type_id, ())
-        node.types = tuple(_named(names[each], namespaces) for each in chain)
+    return {one: tuple(_named(names[each], namespaces) for each in chain) for one, chain in above.items()}
 
 
 async def _in_parts(client: Client, nodes: Sequence[Any]) -> list[list[ua.ReferenceDescription]]:

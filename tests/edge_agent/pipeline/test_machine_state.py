@@ -24,8 +24,8 @@ def test_all_seventeen_packml_states_are_mapped() -> None:
         ("packml", 2, S.STOPPED),
         ("opc40001", 3, S.PRODUCING),
         ("opc40001", 2, S.IDLE),  # NotExecuting; 0 is NotAvailable
-        ("opc40001", 0, S.NO_DATA),
-        ("opc40001", "NotAvailable", S.NO_DATA),
+        ("opc40001", 0, S.OFF),
+        ("opc40001", "NotAvailable", S.OFF),
         ("mtconnect", "ACTIVE", S.PRODUCING),
         ("mtconnect", "FEED_HOLD", S.STOPPED),
         ("packml", 77, None),

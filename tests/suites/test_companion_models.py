@@ -1,0 +1,120 @@
+"""Machines of the published NodeSets in a server nobody here wrote (node-opcua): recognised, read, followed and proposed without a single node."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_agent.__main__ import main
+from tests.support.broker import mosquitto
+from tests.support.edge import Host, config_text, running
+from tests.support.third_party import Peer
+from tests.support.wait import eventually
+
+ROOT = 'root = "nsu=urn:gemba:test:plc;s={name}"'
+
+
+class Machines(Peer):
+    """The companion server; `order` raises when the server did not understand."""
+
+    def order(self, **what: Any) -> None:
+        assert self.ask(what) == {"ok": True}
+
+    def begin(self) -> None:
+        """Every machine produces."""
+        for state in (["MC-01", "item", "Executing"], ["MC-01", "mode", "Processing"], ["MC-01", "program", "Running"],
+                      ["PRESS-01", "item", "Executing"], ["PRESS-01", "mode", "Processing"],
+                      ["FILL-01", "base", "Cleared"], ["FILL-01", "machine", "Running"], ["FILL-01", "execute", "Execute"]):  # fmt: skip
+            self.order(state=state)
+        self.order(set=["MC-01", "Monitoring/MachineTool/OperationMode", 1])
+        self.order(set=["MC-01", "Production/Statistics/PartsProducedInLifetime", 1200])
+        self.order(set=["MC-01", "Production/ActiveProgram/JobIdentifier", "WO-7"])
+        self.order(set=["FILL-01", "Status/UnitModeCurrent", 1])
+        self.order(counts=["FILL-01", "Admin/ProdProcessedCount", [[12, 112], [3, 3]]])
+        self.order(counts=["FILL-01", "Admin/ProdDefectiveCount", [[2, 2]]])
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    with Machines("opcua_companion.mjs", tmp_path_factory.mktemp("machines")) as peer:
+        yield peer
+
+
+@contextlib.contextmanager
+def followed(machines: Machines, folder: Path) -> Iterator[Host]:
+    source = (
+        f'[sources.PLC]\ntype = "opcua"\nurl = "opc.tcp://127.0.0.1:{machines.port}"\nsecurity = "none"\npublishing_interval_s = 0.05\n'
+        f'settle_s = 0.15\n[sources.PLC.devices.MC-01]\nmodel = "auto"\n{ROOT.format(name="MC-01")}\n'
+        f'[sources.PLC.devices.PRESS-01]\nmodel = "opc40001"\n{ROOT.format(name="PRESS-01")}\n[sources.PLC.devices.FILL-01]\nmodel = "packml"\n'
+    )
+    with mosquitto(folder) as broker, Host(broker) as host:
+        config = folder / "edge.toml"
+        config.write_text(config_text(broker, source, more="[delivery]\nheartbeat_s = 0.5\nhealth_s = 0.5\n"))
+        with running(config):
+            yield host
+        assert host.errors == []
+
+
+def test_states_counters_and_orders_come_without_a_node_in_the_config(machines: Machines, tmp_path: Path) -> None:
+    machines.begin()
+    with followed(machines, tmp_path) as host:
+
+        def last(device: str, name: str) -> Any:
+            return host.last(device, name)
+
+        for device in ("MC-01", "PRESS-01", "FILL-01"):
+            eventually(lambda device=device: last(device, "state") == "producing", 20, why=f"{device} produces")
+        eventually(lambda: (last("MC-01", "good_total"), last("MC-01", "order")) == (1200, "WO-7"), 10)
+        eventually(lambda: (last("FILL-01", "good_total"), last("FILL-01", "scrap_total")) == (113, 2), 10)
+
+        machines.order(set=["MC-01", "Production/Statistics/PartsProducedInLifetime", 1203])
+        machines.order(set=["MC-01", "Monitoring/MachineTool/OperationMode", 2])
+        machines.order(state=["PRESS-01", "item", "OutOfService"])
+        machines.order(counts=["FILL-01", "Admin/ProdProcessedCount", [[14, 114], [4, 4]]])
+        machines.order(state=["FILL-01", "execute", "Suspended"])
+        eventually(lambda: (last("MC-01", "good_total"), last("MC-01", "state")) == (1203, "setup"), 10)
+        eventually(lambda: last("PRESS-01", "state") == "fault", 10)
+        eventually(lambda: (last("FILL-01", "good_total"), last("FILL-01", "state")) == (116, "starved"), 10)
+
+        machines.order(set=["FILL-01", "Status/EquipmentBlocked", True])
+        eventually(lambda: last("FILL-01", "state") == "blocked", 10)
+        machines.order(state=["FILL-01", "base", "Aborted"])
+        machines.order(state=["FILL-01", "machine", None])
+        machines.order(state=["FILL-01", "execute", None])
+        eventually(lambda: last("FILL-01", "state") == "fault", 10)
+        assert [fact.value for fact in host.facts("FILL-01", "gap")] == [], "a sub machine that is not active is no loss"
+        machines.order(set=["FILL-01", "Status/EquipmentBlocked", False])
+
+
+def test_they_are_seen_and_proposed_by_browse(machines: Machines, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    machines.begin()
+    path = tmp_path / "edge.toml"
+    assert main(["browse", f"opc.tcp://127.0.0.1:{machines.port}", "--security", "none", "--watch", "0", "--propose", str(path)]) == 0
+    shown = capsys.readouterr().out
+    for name, title in (("MC-01", "OPC 40501-1"), ("PRESS-01", "OPC 40001-1"), ("FILL-01", "OPC 30050")):
+        assert any(line.startswith(name) and title in line for line in shown.splitlines())
+    text = path.read_text()
+    for name, model in (("MC-01", "opc40501"), ("PRESS-01", "opc40001"), ("FILL-01", "packml")):
+        assert f'model = "{model}"\n{ROOT.format(name=name)}' in text
+    assert main(["check-config", str(path)]) == 0
+    assert main(["read-once", "--config", str(path)]) == 0
+    read = capsys.readouterr().out
+    assert "MC-01\tgood\t" in read and "FILL-01\tscrap\t" in read and "PRESS-01\tstate\t" in read
+
+
+def test_what_is_not_there_is_said(machines: Machines, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "edge.toml"
+    head = f'group = "P"\nedge = "E"\n[sources.PLC]\ntype = "opcua"\nurl = "opc.tcp://127.0.0.1:{machines.port}"\nsecurity = "none"\n'
+    for device, words in (
+        ('model = "packml"\nroot = "nsu=urn:gemba:test:plc;s=MC-01"', "there is no state of OPC 30050"),
+        ('model = "auto"', "the server has 3 machines of a companion model"),
+    ):
+        path.write_text(f"{head}[sources.PLC.devices.M]\n{device}\n")
+        assert main(["read-once", "--config", str(path)]) == 1
+        assert words in capsys.readouterr().out
+    path.write_text(f'{head}[sources.PLC.devices.M]\nmodel = "packml"\nmetrics = {{ order = {{}} }}\n')
+    assert main(["check-config", str(path)]) == 1, "no model gives an order number in PackML: its node is missing"
