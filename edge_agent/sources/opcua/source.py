@@ -17,6 +17,7 @@ from edge_agent.contract.clock import Clock
 from edge_agent.errors import SourceMisconfigured
 from edge_agent.events import Remembered
 from edge_agent.health import SourceHealth
+from edge_agent.pipeline.tags import Tag
 from edge_agent.sources.kind import Setup
 from edge_agent.sources.opcua import client, decode
 from edge_agent.sources.opcua.browse import browse_variables
