@@ -123,7 +123,7 @@ def test_what_a_companion_model_describes_is_not_guessed() -> None:
     assert 'model = "opc40501"' in text and 'root = "nsu=urn:plc;s=MC-1"' in text
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def moving() -> Iterator[Plc]:
     """A PLC whose counter and state move while it is watched."""
     with Plc() as plc:

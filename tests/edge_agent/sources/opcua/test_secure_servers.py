@@ -86,17 +86,20 @@ def every_type() -> tuple[ua.SecurityPolicyType, ...]:
     return tuple(ua.SecurityPolicyType[f"{policy}_{mode}"] for policy, mode in MATRIX)
 
 
-def test_every_policy_and_mode_on_asyncua(tmp_path: Path) -> None:
+def test_every_policy_and_mode_on_asyncua_and_what_must_be_said(tmp_path: Path) -> None:
+    """Its certificate ends soon: that is said as long as the connection stands, beside what was chosen weaker than it could be."""
     port = free_port()
 
     async def run() -> None:
-        async with asyncua_server(tmp_path, make("plc"), port, every_type()):
+        async with asyncua_server(tmp_path, make("short", days=(-1, 6)), port, every_type()):
             for policy, mode in MATRIX:
                 name, notes = await connected(config(tmp_path, port, security=policy, security_mode=mode))
                 assert name == policy
                 assert any("not encrypted" in note for note in notes) == (mode == "Sign")
                 assert any("broken" in note for note in notes) == (policy in POLICIES[3:])
-            assert await connected(config(tmp_path, port)) == (POLICIES[0], [])
+            name, notes = await connected(config(tmp_path, port))
+            assert name == POLICIES[0] and len(notes) == 1
+            assert f"Urgent: The server's certificate ends in 6 day(s), on {NOW + timedelta(days=6):%Y-%m-%d}" in notes[0]
 
     asyncio.run(run())
 
@@ -200,31 +203,15 @@ async def refused(settings: OpcUaConfig, words: str) -> None:
     assert error.value.zh and error.value.next_en and error.value.next_zh
 
 
-@pytest.mark.parametrize(
-    ("shown", "words"),
-    [(make("ended", days=(-9, -1)), "ended on"), (make("elsewhere", uri="urn:test:other"), "calls itself urn:test:plc")],
-    ids=["ended", "of another server"],
-)
-def test_a_certificate_that_must_not_be_used(tmp_path: Path, shown: Made, words: str) -> None:
-    port = free_port()
+def test_a_certificate_that_must_not_be_used_even_when_a_person_trusted_it(tmp_path: Path) -> None:
+    port, shown = free_port(), make("ended and elsewhere", uri="urn:test:other", days=(-9, -1))
     (tmp_path / "pki" / "trusted").mkdir(parents=True)
     (tmp_path / "pki" / "trusted" / "PLC.der").write_bytes(shown.der)
 
     async def run() -> None:
         async with asyncua_server(tmp_path, shown, port, (ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt,)):
-            await refused(config(tmp_path, port, trust="person"), words)
-
-    asyncio.run(run())
-
-
-def test_a_certificate_that_ends_soon_is_said_as_long_as_it_is_connected(tmp_path: Path) -> None:
-    port = free_port()
-
-    async def run() -> None:
-        async with asyncua_server(tmp_path, make("short", days=(-1, 6)), port, (ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt,)):
-            _, notes = await connected(config(tmp_path, port))
-            assert len(notes) == 1 and "Urgent: The server's certificate ends in 6 day(s)" in notes[0]
-            assert f"{NOW + timedelta(days=6):%Y-%m-%d}" in notes[0]
+            await refused(config(tmp_path, port, trust="person"), "ended on")
+            await refused(config(tmp_path, port, trust="person", allow_expired=True), "calls itself urn:test:plc")
 
     asyncio.run(run())
 
