@@ -487,7 +487,7 @@ def plain(value: ua.DataValue) -> tuple[int, Value]:
         raw = ""  # a String that is null is empty, not unknown
     if isinstance(raw, ua.LocalizedText):
         raw = raw.Text
-    elif isinstance(raw, ua.NodeId):
+    elif isinstance(raw, ua.NodeId) and variant.VariantType == ua.VariantType.NodeId:
         raw = _node_words(raw)
     elif isinstance(raw, list) and raw and isinstance(raw[0], ua.ExtensionObject):
         raw = packml_counts.counts([one.Body if isinstance(one, ua.ExtensionObject) else None for one in raw])
