@@ -128,7 +128,7 @@ class Slave:
     @property
     def toml(self) -> str:
         """The source's keys for this slave."""
-        where = f'serial_port = "{self.device}"' if self.transport == "serial" else f"port = {self.port}"
+        where = f'serial = "{self.device}"' if self.transport == "serial" else f"port = {self.port}"
         return f'transport = "{self.transport}"\n{where}'
 
     def _start(self, work: Callable[..., None], *arguments: object) -> None:

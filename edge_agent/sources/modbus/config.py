@@ -76,10 +76,10 @@ class ModbusConfig(SourceBase):
     )
     host: str = option("127.0.0.1", "tcp, rtu_over_tcp: name or address", "tcp、rtu_over_tcp:主机名或地址", min_length=1)
     port: int = option(502, "tcp, rtu_over_tcp: TCP port", "tcp、rtu_over_tcp:TCP 端口", ge=1, le=65535)
-    serial_port: str | None = option(
+    serial: str | None = option(
         None, "serial: the port, as /dev/ttyUSB0; one source a port", "serial:串口名,如 /dev/ttyUSB0,一个串口一个数据源", min_length=1
     )
-    baud: int = option(9600, "serial: speed of the line", "serial:波特率", "Bd", ge=300, le=1_000_000)
+    baud_rate: int = option(9600, "serial: speed of the line", "serial:波特率", "Bd", ge=300, le=1_000_000)
     parity: Literal["none", "even", "odd"] = option("none", "serial: parity bit", "serial:校验位")
     stop_bits: Literal[1, 2] = option(1, "serial: stop bits (2 is usual with parity none)", "serial:停止位(无校验时常为 2)")
     period_s: float = option(10.0, "plant seconds between polls", "轮询周期(工厂时间)", "s", gt=0, le=86400)
@@ -98,7 +98,7 @@ class ModbusConfig(SourceBase):
 
     @model_validator(mode="after")
     def _port_where_serial(self) -> ModbusConfig:
-        if (self.transport == "serial") != (self.serial_port is not None):
-            kind = "serial_port_missing" if self.serial_port is None else "serial_port_unused"
-            raise PydanticCustomError(kind, "transport and serial_port do not fit together", {})
+        if (self.transport == "serial") != (self.serial is not None):
+            kind = "line_port_missing" if self.serial is None else "line_port_unused"
+            raise PydanticCustomError(kind, "transport and serial do not fit together", {})
         return self

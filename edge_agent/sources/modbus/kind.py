@@ -30,10 +30,10 @@ def _metrics(device_id: str, source: SourceBase, device: DeviceConfig) -> Device
 def _across(raw: Mapping[str, Any]) -> Iterable[Fault]:
     """A serial bus needs its port, and nothing else takes one."""
     serial = raw.get("transport") == "serial"
-    if serial and raw.get("serial_port") is None:
-        yield Fault(("serial_port",), "serial_port_missing", "serial_port is missing (as /dev/ttyUSB0)")
-    if not serial and raw.get("serial_port") is not None:
-        yield Fault(("serial_port",), "serial_port_unused", 'serial_port stands here, but transport is not "serial"')
+    if serial and raw.get("serial") is None:
+        yield Fault(("serial",), "line_port_missing", "serial is missing (as /dev/ttyUSB0)")
+    if not serial and raw.get("serial") is not None:
+        yield Fault(("serial",), "line_port_unused", 'serial stands here, but transport is not "serial"')
 
 
 def _bus(source: SourceBase, devices: Mapping[str, DeviceMetrics]) -> Bus:
@@ -59,5 +59,5 @@ KIND = Kind(
         frozenset({"min_cycle_s"}),
     ),
     across=_across,
-    zh={"serial_port_missing": "缺少 serial_port(如 /dev/ttyUSB0)", "serial_port_unused": '写了 serial_port,但 transport 不是 "serial"'},
+    zh={"line_port_missing": "缺少 serial(如 /dev/ttyUSB0)", "line_port_unused": '写了 serial,但 transport 不是 "serial"'},
 )

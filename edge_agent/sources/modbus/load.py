@@ -28,7 +28,7 @@ def bus_of(config: ModbusConfig, devices: Mapping[str, Mapping[str, ModbusMetric
         for period_s, fields in by_period.items():
             for request in plan(fields, max_words=config.max_words, max_hole=config.max_hole, one_per_field=config.one_request_per_field):
                 data = -(-request.count // 8) if request.table in ("coil", "discrete") else 2 * request.count
-                line_s = (fixed + data + RTU_SILENCE) * bits / config.baud if serial else 0.0
+                line_s = (fixed + data + RTU_SILENCE) * bits / config.baud_rate if serial else 0.0
                 requests += 1 / period_s
                 size += (fixed + data) / period_s
                 busy += (line_s + ROUND_TRIP_S + config.pause_between_requests_s) / period_s

@@ -46,7 +46,7 @@ def _config(given: argparse.Namespace) -> ModbusConfig:
         )
     raw: dict[str, object] = {"type": "modbus", "timeout_s": given.timeout, "devices": {"M": {}}}
     if given.serial is not None:
-        raw |= {"transport": "serial", "serial_port": given.serial, "baud": given.baud, "parity": given.parity, "stop_bits": given.stop_bits}
+        raw |= {"transport": "serial", "serial": given.serial, "baud_rate": given.baud, "parity": given.parity, "stop_bits": given.stop_bits}
     else:
         parts = _HOST.fullmatch(given.where)
         if parts is None or not 1 <= int(parts["port"] or 502) <= 65535:
@@ -163,7 +163,7 @@ def lines(config: ModbusConfig, found: list[probe.Found], lang: str) -> str:
     """The source with its meters as config lines; those that are not sure are commented out."""
     out = ["[sources.METERS]", 'type = "modbus"']
     if config.transport == "serial":
-        out += ['transport = "serial"', f'serial_port = "{config.serial_port}"', f"baud = {config.baud}", f'parity = "{config.parity}"']
+        out += ['transport = "serial"', f'serial = "{config.serial}"', f"baud_rate = {config.baud_rate}", f'parity = "{config.parity}"']
         out += [f"stop_bits = {config.stop_bits}"]
     else:
         out += [f'transport = "{config.transport}"'] if config.transport != "tcp" else []

@@ -58,7 +58,7 @@ def link_of(config: ModbusConfig) -> Link:
     """The bus of a config, not yet opened."""
     if config.transport == "tcp":
         return ModbusTcp(config.host, config.port, config.timeout_s, config.pause_after_connect_s)
-    where = (config.host, config.port) if config.serial_port is None else Line(config.serial_port, config.baud, config.parity, config.stop_bits)
+    where = (config.host, config.port) if config.serial is None else Line(config.serial, config.baud_rate, config.parity, config.stop_bits)
     return ModbusRtu(where, config.timeout_s, config.pause_after_connect_s)
 
 

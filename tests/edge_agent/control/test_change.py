@@ -105,7 +105,7 @@ def test_the_plan_says_rates_bus_and_hours(tmp_path: Path) -> None:
     faster = plan.plan_of(config(tmp_path, PLC + METERS.replace("period_s = 10", "period_s = 0.04")))
     assert faster.sources[1].bus is not None and faster.sources[1].bus.busy > 0.8
     assert "overloaded" in plan.render(faster, "en") and "过载" in plan.render(faster, "zh")
-    slow = METERS.replace("period_s = 10", 'period_s = 1\ntransport = "serial"\nserial_port = "/dev/ttyUSB0"\nbaud = 1200')
+    slow = METERS.replace("period_s = 10", 'period_s = 1\ntransport = "serial"\nserial = "/dev/ttyUSB0"\nbaud_rate = 1200')
     serial = plan.plan_of(config(tmp_path, PLC + slow)).sources[1].bus
     assert serial is not None and serial.busy > 1.0, "14 values every second do not go through 1,200 Bd"
     measured = plan.plan_of(config(tmp_path, PLC), {"PLC": 123.4})

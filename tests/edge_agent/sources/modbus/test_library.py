@@ -175,3 +175,12 @@ def test_a_sunspec_device_has_every_usual_metric_and_takes_ratios() -> None:
     metrics = metrics_of("M", ModbusDevice.model_validate({"model": SUNSPEC, "ct_ratio": 2, "only": ["power_w", "energy_import_wh"]}))
     assert list(metrics) == ["power_w", "energy_import_wh"]
     assert metrics["power_w"].register_ is None and metrics["power_w"].scale == 2
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_manual_lists_every_model_and_how_sure_it_is(lang: str) -> None:
+    page = (Path(__file__).parents[4] / "docs" / "manual" / lang / "meters.md").read_text(encoding="utf-8")
+    listed = {line for line in page.splitlines() if line.startswith("| `") and not line.startswith("| `model`")}
+    for name, model in models().items():
+        assert f"| `{name}` | {model.name} | {2 if model.second_source else 1} |" in listed
+    assert len(listed) == len(models()) + 1 and any(line.startswith(f"| `{SUNSPEC}`") for line in listed)

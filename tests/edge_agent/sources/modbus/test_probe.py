@@ -90,7 +90,7 @@ def test_a_bus_of_several_meters_and_silent_units(tmp_path: Path, capsys: pytest
     assert "unit 3: no answer" in out
     assert "Carlo Gavazzi EM330" in out and "(orno_or_we_516), sure" in out
     text = accepted(tmp_path, out).read_text()
-    assert 'parity = "even"' in text and "baud = 19200" in text and "M-2]" in text and "M-4]" in text and "M-3]" not in text
+    assert 'parity = "even"' in text and "baud_rate = 19200" in text and "M-2]" in text and "M-4]" in text and "M-3]" not in text
 
 
 def test_a_meter_that_is_silent_for_what_it_does_not_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

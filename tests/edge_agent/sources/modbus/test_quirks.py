@@ -263,7 +263,7 @@ unit = 30
 [sources.M.devices.M-30.metrics]
 count = { register = 0, type = "uint16" }
 """
-    keys = f'transport = "serial"\nserial_port = "{pymodbus_rtu}"\nbaud = 19200\ntimeout_s = 1.0'
+    keys = f'transport = "serial"\nserial = "{pymodbus_rtu}"\nbaud_rate = 19200\ntimeout_s = 1.0'
     path = tmp_path / "edge.toml"
     path.write_text(f'{HEAD}[sources.M]\ntype = "modbus"\n{keys}\n{devices}')
     started = time.monotonic()
@@ -277,9 +277,9 @@ count = { register = 0, type = "uint16" }
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ('transport = "serial"', "serial_port is missing"),
-        ('serial_port = "/dev/ttyUSB0"', "transport is not"),
-        ('transport = "serial"\nserial_port = "/dev/ttyUSB0"\nparity = "mark"', "parity"),
+        ('transport = "serial"', "serial is missing"),
+        ('serial = "/dev/ttyUSB0"', "transport is not"),
+        ('transport = "serial"\nserial = "/dev/ttyUSB0"\nparity = "mark"', "parity"),
     ],
 )
 def test_a_serial_bus_needs_its_port(tmp_path: Path, keys: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -288,7 +288,7 @@ def test_a_serial_bus_needs_its_port(tmp_path: Path, keys: str, words: str, caps
     assert main(["check-config", str(path)]) == 1
     assert words in capsys.readouterr().out
     assert main(["--lang", "zh", "check-config", str(path)]) == 1
-    assert "serial_port" in capsys.readouterr().out or "parity" in words
+    assert "serial" in capsys.readouterr().out or "parity" in words
 
 
 def asked_units(slave: Slave) -> list[int]:
