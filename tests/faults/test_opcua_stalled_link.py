@@ -48,7 +48,7 @@ def test_what_a_stalled_link_brings_late_keeps_its_time_and_nothing_was_promised
         with running(config) as agent:
             eventually(lambda: host.last("SAW-01", "good_total") == 0, 20, why="first value")
             machine.start()
-            for _ in range(4):
+            for _ in range(3):
                 time.sleep(dice.uniform(0.3, 0.8))
                 proxy.half_open(dice.choice(["down", "down", "both"]))
                 time.sleep(dice.uniform(0.4, 1.5))  # longer than settle_s, shorter than what counts as silence

@@ -187,4 +187,4 @@ def test_some_of_the_corpus_as_answers_of_a_server() -> None:
     with Plc() as plc:
         plc.add("M.State", 6, ua.VariantType.Int32)
         plc.add("M.Good", 3, ua.VariantType.UInt32)
-        asyncio.run(lied_to(plc, lies(random.Random(seed), 8)))
+        asyncio.run(lied_to(plc, lies(random.Random(seed), 4)))

@@ -25,12 +25,18 @@ from tests.support.edge import NAMESPACE, Plc
 from tests.support.wait import eventually_async, free_port
 
 
-@pytest.fixture
-def plc() -> Iterator[Plc]:
+@pytest.fixture(scope="module")
+def one_plc() -> Iterator[Plc]:
     with Plc() as made:
         made.add("M.State", 6, ua.VariantType.Int32)
         made.add("M.Good", 3, ua.VariantType.UInt32)
         yield made
+
+
+@pytest.fixture
+def plc(one_plc: Plc) -> Plc:
+    one_plc.set_many([("M.State", 6, None), ("M.Good", 3, None)])
+    return one_plc
 
 
 def config_of(url: str, metrics: dict[str, object], folder: Path | None = None) -> AgentConfig:
@@ -113,7 +119,7 @@ def test_an_item_that_is_merely_quiet_is_left_alone(plc: Plc) -> None:
 
     async def main() -> None:
         async with session(made) as running:
-            await asyncio.sleep(3.0)
+            await asyncio.sleep(2.0)
             assert running.rows() == [(0, 6), (1, 3)]
             assert "anew" not in made.health.words()
 
