@@ -16,12 +16,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
+from edge_agent.clock_guard import ClockGuard
 from edge_agent.config import AgentConfig
 from edge_agent.contract.clock import Clock
 from edge_agent.contract.names import GapCause
 from edge_agent.control.change import Change, difference
 from edge_agent.errors import BufferUnusable, ConfigInvalid, EdgeError, Fenced, SourceMisconfigured
-from edge_agent.events import Lost, Reconfigured
+from edge_agent.events import ClockSet, Lost, Reconfigured
 from edge_agent.health import SourceHealth
 from edge_agent.pipeline.tags import DeviceSource, TagPlan, evolve
 from edge_agent.sources.registry import resolve_devices
@@ -78,12 +79,27 @@ class Agent:
                         await self._stop.wait()
                 self._say_if_fenced()
                 self._say_refused()
+                await self._mind_clock()
         finally:
             await _end(list(self._tasks.values()))
             self.worker.stop()
             await asyncio.to_thread(self.worker.join)
         if self.worker.failed is not None:
             raise self._worker_error(self.worker.failed) from self.worker.failed
+
+    async def _mind_clock(self) -> None:
+        """When plant time was set, every source ends and begins anew: none of them has a timer in the time before."""
+        if not isinstance(self.clock, ClockGuard) or not self.clock.step_due:
+            return
+        await _end(list(self._tasks.values()))
+        step = self.clock.step()
+        by = 0 if step is None else round((step.to_ms - step.from_ms) / 1000)
+        if step is not None:
+            self._log(f"Plant time was set by {by:+d} s, as the server says. 已按服务器时间调整 {by:+d} 秒。")
+            self._sink.put(ClockSet(step.from_ms, step.to_ms))
+        for source in self.sources:
+            self._sink.put(Lost(source.devices, GapCause.CLOCK, f"the edge's clock was set by {by:+d} s"))
+            self._begin(source)
 
     def _say_if_fenced(self) -> None:
         """Once when it begins and once when it is over: the identity is another agent's."""
@@ -175,6 +191,8 @@ class Agent:
 
     async def _supervise(self, source: Source, sink: Sink) -> None:
         failures = 0
+        while isinstance(self.clock, ClockGuard) and not self.clock.may_stamp:
+            await asyncio.sleep(WATCH_S)  # the clock says something impossible: the server is asked first
         while True:
             source.health.status = "connecting" if not source.health.error else source.health.status
             try:

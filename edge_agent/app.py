@@ -7,8 +7,9 @@ from collections.abc import Callable
 from edge_agent import identity
 from edge_agent.agent import Agent
 from edge_agent.buffer.store import Buffer
+from edge_agent.clock_guard import ClockGuard
 from edge_agent.config import AgentConfig
-from edge_agent.contract.clock import Clock
+from edge_agent.contract.clock import Clock, ManualClock
 from edge_agent.events import RECEIVED, Remembered
 from edge_agent.health import SourceHealth
 from edge_agent.pipeline.tags import TagPlan, compile_tags
@@ -35,10 +36,14 @@ def _recall(sources: list[Source], buffer: Buffer) -> None:
 def build_agent(config: AgentConfig, clock: Clock, log: Callable[[str], None] | None = None, *, take_over: bool = False) -> Agent:
     """An agent that is not yet running. Opens the buffer: raises BufferUnusable, BufferLocked, ConfigInvalid. `take_over`: a person says that
     this machine holds the edge's identity from now on."""
+    if not isinstance(clock, ManualClock):  # that one is moved by whoever holds it
+        clock = ClockGuard(clock)
     plan, sources, healths = build_sources(config, clock)
     buffer = Buffer(config.buffer.path, config.buffer.max_mb * 1_000_000, config.buffer.reserve_mb * 1_000_000)
     machine = identity.machine(config.buffer.path)
     moved = buffer.claim(machine)
+    if isinstance(clock, ClockGuard):
+        clock.began_after(max((memory.proven_ms for memory in buffer.memories().values()), default=0))
     worker = Worker(config, plan, buffer, clock, healths, identity.instance(machine))
     worker.node.take_over = take_over
     agent = Agent(config, clock, sources, worker, log)

@@ -46,6 +46,14 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSet:
+    """Plant time was set from `from_ms` to `to_ms`; no source runs at this moment."""
+
+    from_ms: int
+    to_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Resumed:
     """These devices are proven again from `at_ms` on. `restarted`: the source itself began anew meanwhile (its counters may have, too)."""
 

@@ -34,6 +34,13 @@ class SourceHealth:
         """Something a person should look at; it fades after NOTE_S."""
         self.notes[device] = (en, zh, time.monotonic())
 
+    def say(self, what: str, words: tuple[str, str] | None) -> None:
+        """A note that stands as long as there are words for it."""
+        if words is None:
+            self.notes.pop(what, None)
+        else:
+            self.note(what, *words)
+
     def words(self) -> str:
         """Last error for the wire: the connection's first, then failed nodes, then notes. English on the first line, Chinese on the second."""
         en, zh = ([self.error], [self.error_zh]) if self.error else ([], [])
@@ -58,6 +65,8 @@ NODE_METRICS: tuple[tuple[str, DataType], ...] = (
     (names.BUFFER_FILL, DataType.DOUBLE),
     (names.BUFFER_STATE, DataType.STRING),
     (names.DISK_FILL, DataType.DOUBLE),
+    (names.CLOCK_STATE, DataType.STRING),
+    (names.CLOCK_WRONG_BY_MS, DataType.INT64),
 )
 SOURCE_METRICS: tuple[tuple[str, DataType], ...] = (
     (names.SOURCE_STATUS, DataType.STRING),

@@ -91,8 +91,8 @@ def words_of(now: Storage) -> tuple[str, str] | None:
 class StorageWatch:
     """Looks once a second; its words stand in the health of every source as long as they are true."""
 
-    def __init__(self, buffer: Buffer, healths: Iterable[SourceHealth]) -> None:
-        self._buffer, self._healths = buffer, tuple(healths)
+    def __init__(self, buffer: Buffer) -> None:
+        self._buffer = buffer
         self._damaged = 0
         self.now = self._measure(facts_only=False, stuck=False)
 
@@ -104,17 +104,14 @@ class StorageWatch:
     def level(self) -> Level:
         return level_of(self.now)
 
-    def look(self, *, facts_only: bool, stuck: bool) -> None:
+    def look(self, healths: Iterable[SourceHealth], *, facts_only: bool, stuck: bool) -> None:
         self.now = self._measure(facts_only=facts_only, stuck=stuck)
-        words = words_of(self.now)
-        for health in self._healths:
-            if words is None:
-                health.notes.pop("storage", None)
-            else:
-                health.note("storage", *words)
+        healths = tuple(healths)
+        for health in healths:
+            health.say("storage", words_of(self.now))
         if self._buffer.damaged_records > self._damaged:
             self._damaged = self._buffer.damaged_records
-            for health in self._healths:
+            for health in healths:
                 health.note(
                     "buffer",
                     f"{self._damaged} record(s) of the buffer were damaged on the disk; what they held is a gap. Check the disk.",

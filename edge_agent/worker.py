@@ -17,13 +17,14 @@ from dataclasses import dataclass
 
 from edge_agent.buffer import disk
 from edge_agent.buffer.store import Buffer, Stored
+from edge_agent.clock_guard import ClockGuard, Trust
 from edge_agent.config import AgentConfig
 from edge_agent.contract import names
 from edge_agent.contract.clock import Clock
 from edge_agent.contract.delivery import Mark
 from edge_agent.contract.names import GapCause
 from edge_agent.contract.payload import Value
-from edge_agent.events import RECEIVED, Batch, Continued, Lost, Reconfigured, Resumed, SourceEvent
+from edge_agent.events import RECEIVED, Batch, ClockSet, Continued, Lost, Reconfigured, Resumed, SourceEvent
 from edge_agent.health import NODE_METRICS, SOURCE_METRICS, Rates, SourceHealth, source_values
 from edge_agent.pipeline.catalogue import Metric
 from edge_agent.pipeline.pipeline import Pipeline, Record
@@ -93,7 +94,8 @@ class Worker(threading.Thread):
         self.failed: BaseException | None = None
         self.disk_full = False
         self.buffer_bytes = 0
-        self.storage = StorageWatch(buffer, healths.values())
+        self.storage = StorageWatch(buffer)
+        self._trust = Trust.OK  # in the clock, as the devices were told
         self._closed: list[int] = []  # devices that are not read because the buffer is full
         self.counts = {"records": 0, "values": 0, "commits": 0}
         delivery = config.delivery
@@ -161,6 +163,7 @@ class Worker(threading.Thread):
         go_on = self._collect()
         now_s = time.monotonic()
         self._note_answers(now_s)
+        self._mind_clock()
         if not self.disk_full:
             self._beat(now_s)
             self._uncommitted += self.pipeline.drain()
@@ -200,6 +203,8 @@ class Worker(threading.Thread):
             self.pipeline.resume(event.devices, event.at_ms, restarted=event.restarted)
         elif isinstance(event, Reconfigured):
             self._reconfigure(event)
+        elif isinstance(event, ClockSet):
+            self._clock_set(event)
         else:
             self.node.on_event(event, time.monotonic())  # type: ignore[arg-type]
 
@@ -213,6 +218,26 @@ class Worker(threading.Thread):
         if event.born_anew:
             self.node.be_reborn()
         event.done()
+
+    def _clock_set(self, event: ClockSet) -> None:
+        """Sources have ended and begin anew after this; a step forward becomes their gap, after a step back time is told a second time."""
+        self._uncommitted += self.pipeline.drain()
+        if event.to_ms < event.from_ms:
+            self.pipeline.set_back(event.to_ms)
+            self._beat_plant_ms.clear()
+
+    def _mind_clock(self) -> None:
+        """Hands the host's time to the guard, and tells the devices when the clock is in doubt and when no longer."""
+        told, self.node.host_times = self.node.host_times, []
+        if not isinstance(self.clock, ClockGuard):
+            return
+        for host_ms, came_s in told:
+            waited_s = time.monotonic() - came_s
+            self.clock.witness(host_ms + round(waited_s * 1000.0 * self.clock.speed))
+        trust = self.clock.trust
+        if (trust is Trust.SUSPECT) != (self._trust is Trust.SUSPECT):
+            self.pipeline.clock_suspect(trust is Trust.SUSPECT)
+        self._trust = trust
 
     def _metrics_of_sources(self) -> dict[str, list[Metric]]:
         catalogue = self.buffer.catalogue
@@ -304,7 +329,11 @@ class Worker(threading.Thread):
             self._full_checked_s = now_s
             room = self.buffer.tend()
             self.buffer_bytes = self.buffer.size_bytes()
-            self.storage.look(facts_only=not room, stuck=self.disk_full)
+            self.storage.look(self.healths.values(), facts_only=not room, stuck=self.disk_full)
+            if isinstance(self.clock, ClockGuard):
+                words = self.clock.words()
+                for health in self.healths.values():
+                    health.say("clock", words)
             if room is self.intake.closed:
                 self._open() if room else self._close()
 
@@ -404,7 +433,9 @@ class Worker(threading.Thread):
         buffer, now_s = self.buffer, time.monotonic()
         size = buffer.size_bytes()
         storage = (size, round(size / buffer.max_bytes, 4), self.storage.level.value, round(self.storage.now.disk_fill, 4))
-        node: tuple[Value, ...] = (buffer.epoch, buffer.last_n, buffer.waiting, *storage)
+        guard = self.clock if isinstance(self.clock, ClockGuard) else None
+        clock = (Trust.OK.value, 0) if guard is None else (guard.trust.value, guard.wrong_by_ms)
+        node: tuple[Value, ...] = (buffer.epoch, buffer.last_n, buffer.waiting, *storage, *clock)
         out: list[tuple[Metric, Value]] = list(zip(self._node_metrics, node, strict=True))
         for name, health in self.healths.items():
             out += zip(self._source_metrics[name], source_values(health, self._rates.of(health, now_s)), strict=True)

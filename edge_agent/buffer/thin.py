@@ -41,7 +41,7 @@ class Thinner:
         """The facts of a record, and what samples it had."""
         if len(self._catalogue.by_alias) != self._known:
             self._known = len(self._catalogue.by_alias)
-            facts = [m.alias for m in self._catalogue.by_alias.values() if m.name in FACTS or m.name == names.SAMPLES_GAP]
+            facts = [m.alias for m in self._catalogue.by_alias.values() if m.name in FACTS or m.name in (names.SAMPLES_GAP, names.CLOCK_SUSPECT)]
             self._facts = np.array(facts, np.uint32)
         keep = np.isin(columns.ids, self._facts)
         gone = len(columns) - int(keep.sum())

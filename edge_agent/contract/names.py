@@ -70,6 +70,7 @@ ENERGY_OFFSETS: Final = {
 # --- facts of any device -------------------------------------------------------------------------------------------------------
 WATCHED_UNTIL: Final = "watched_until"  # DateTime (ms): the source was alive and everything up to here is in this or earlier records
 GAP: Final = "gap"  # String, a JSON GapRecord (contract.delivery)
+CLOCK_SUSPECT: Final = "clock_suspect"  # Boolean: true from here on what the edge stamped by its own clock is in doubt, false: no longer
 SAMPLES_GAP: Final = "samples_gap"  # String, a JSON GapRecord: plain samples are missing there (thinned, queue overflow); facts are complete
 READ_AFTERWARDS: Final = "read_afterwards"  # String, a JSON GapRecord: no gap, this time was read from the source's own history
 # --- samples with a meaning ----------------------------------------------------------------------------------------------------
@@ -94,6 +95,9 @@ BUFFER_LAST: Final = "Buffer/Last Record"  # Int64, newest record number
 BUFFER_WAITING: Final = "Buffer/Waiting Records"  # Int64, not yet answered "stored"
 BUFFER_BYTES: Final = "Buffer/Bytes"  # Int64
 BUFFER_FILL: Final = "Buffer/Fill"  # Double, 0..1 of the configured bound
+HOST_TIME: Final = "Node Control/Host Time"  # DateTime (ms), in an NCMD: plant time at the host, the witness of an edge whose clock jumps
+CLOCK_STATE: Final = "Clock/State"  # String: ok | suspect | held (the host's time is used, this machine's clock is wrong)
+CLOCK_WRONG_BY_MS: Final = "Clock/Wrong By Ms"  # Int64, this machine's clock minus the plant time in use
 BUFFER_STATE: Final = "Buffer/State"  # String: ok | high (80 %) | critical (95 %) | thinning (plain samples are left out) | full (reading stops)
 DISK_FILL: Final = "Buffer/Disk Fill"  # Double, 0..1 of the disk that holds the buffer
 INSTANCE: Final = "Properties/Instance"  # String, in the NBIRTH: machine (16 hex) "-" run of the agent (8 hex); see docs/decisions/006

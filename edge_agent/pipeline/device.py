@@ -98,6 +98,7 @@ class Device:
         self.gap = _bad_gap(self.memory)
         self.source_lost = False
         self.resume_ms: int | None = None
+        self.clock_suspect: bool | None = None  # to be said with the next rows
         self.pending: list[Reading] = []
         self.changed = memory is None
         self._bad: set[str] = set(self.memory.bad)
@@ -168,6 +169,23 @@ class Device:
         if detail and lost is not None and self.gap is None and at_ms > lost.from_ms:
             self._filled = GapRecord(lost.from_ms, at_ms, lost.cause, detail)
 
+    def set_back(self, at_ms: int) -> None:
+        """Plant time was set back to `at_ms`: nothing of this device is later than that any more. What waits is told as of then."""
+        memory = self.memory
+        memory.proven_ms = min(memory.proven_ms, at_ms)
+        memory.counters = {
+            key: replace(one, changed_ms=min(one.changed_ms, at_ms), held_ms=min(one.held_ms, at_ms)) for key, one in memory.counters.items()
+        }
+        self.pending = [reading._replace(t_ms=min(reading.t_ms, at_ms)) for reading in self.pending]
+        self._counted_ms = {number: min(t_ms, at_ms) for number, t_ms in self._counted_ms.items()}
+        if self._producing_ms is not None:
+            self._producing_ms = min(self._producing_ms, at_ms)
+        if self.gap is not None:
+            self.gap = replace(self.gap, from_ms=min(self.gap.from_ms, at_ms))
+        if self.resume_ms is not None:
+            self.resume_ms = min(self.resume_ms, at_ms)
+        self.changed = True
+
     # --- what the wire gets ------------------------------------------------------------------------------------------------
     def release(self, until_ms: int, beat: bool) -> list[Row]:
         """Wire rows of everything up to `until_ms`, in order; `until_ms` becomes the proven moment."""
@@ -191,6 +209,10 @@ class Device:
         if self.resume_ms is not None and self.resume_ms <= until_ms:
             self._proven_again(self.resume_ms, rows)
         self.memory.proven_ms = max(self.memory.proven_ms, until_ms)
+        if self.clock_suspect is not None:
+            metric = self._catalogue.metric(self.spec.id, names.CLOCK_SUSPECT, DataType.BOOLEAN)
+            rows.append(Row(until_ms, _P_WATCHED, metric.alias, int(DataType.BOOLEAN), self.clock_suspect))
+            self.clock_suspect = None
         if beat and not self.source_lost:
             self._check_frozen(until_ms)
             rows.append(Row(until_ms, _P_WATCHED, self._watched.alias, int(DataType.DATETIME), until_ms))

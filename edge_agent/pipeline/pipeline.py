@@ -205,6 +205,20 @@ class Pipeline:
                 self._until[index] = until_ms
                 self._advanced.add(index)
 
+    def set_back(self, at_ms: int) -> None:
+        """Plant time was set back to `at_ms`: times later than that are no longer."""
+        for device in self.devices:
+            device.set_back(at_ms)
+        for times in (self._until, self._floor, self._newest_ms, self._stamped_ms):
+            np.minimum(times, at_ms, out=times)
+        for part in self._waiting:
+            part.columns.t_ms = np.minimum(part.columns.t_ms, at_ms)
+
+    def clock_suspect(self, suspect: bool) -> None:
+        """From here on what is stamped here is in doubt, or no longer: every device says so with its next rows."""
+        for device in self.devices:
+            device.clock_suspect = suspect
+
     def beat(self, devices: Iterable[int]) -> None:
         """The next records of these devices carry watched_until."""
         self._beats.update(devices)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ class Message:
     connection: int
     topic: str
     payload: bytes
+    at_s: float = 0.0  # monotonic, when it came
 
 
 LinkEvent = Connected | Closed | Message
@@ -124,7 +126,7 @@ class Link:
             self._post(Connected(number))
 
         def on_message(client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
-            self._post(Message(number, message.topic, bytes(message.payload)))
+            self._post(Message(number, message.topic, bytes(message.payload), time.monotonic()))
 
         client.on_connect, client.on_subscribe, client.on_message = on_connect, on_subscribe, on_message
         return client

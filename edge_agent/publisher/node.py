@@ -80,6 +80,7 @@ class EdgeNode:
         self.answers: list[tuple[str, int]] = []
         self.refused = 0  # metrics of commands that were not carried out
         self.refusals: list[tuple[str, str]] = []  # the newest of them: (device or "", metric)
+        self.host_times: list[tuple[int, float]] = []  # plant time at the host, and when (monotonic) it came
         self.sessions = 0  # births because of a new connection, and because of a rebirth request
         self._bdseq = 0
         self._seq = 0
@@ -170,6 +171,9 @@ class EdgeNode:
         epoch, up_to = found.get(names.STORED_EPOCH), found.get(names.STORED_UP_TO)
         if isinstance(epoch, str) and isinstance(up_to, int):
             self.answers.append((epoch, up_to))
+        host_ms = found.get(names.HOST_TIME)
+        if isinstance(host_ms, int):
+            self.host_times.append((host_ms, event.at_s))
         if self.instance and found.get(names.FENCED) == self.instance:
             seconds = found.get(names.FENCED_FOR)
             self._be_fenced(float(seconds) if isinstance(seconds, int) else FENCED_MIN_S, now_s)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from edge_agent.contract.clock import Clock
-from edge_agent.events import Remembered, SourceEvent
+from edge_agent.events import ClockSet, Remembered, SourceEvent
 from edge_agent.health import SourceHealth
 from edge_agent.pipeline.columns import Value
 from edge_agent.worker import Intake
@@ -26,7 +26,7 @@ class Sink:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
 
-    def put(self, event: SourceEvent) -> None:
+    def put(self, event: SourceEvent | ClockSet) -> None:
         self._intake.put(event)
 
     @property

@@ -93,6 +93,7 @@ class Intake:
         self.host = host
         self.fence = Fence({}, 0.0)
         self.refusals: list[tuple[Node, str, float]] = []  # (node, instance, seconds): commands to be sent
+        self._reported: dict[int, Node] = {}  # by index: sent their health, and hear the time for it
         self.table = table
         self.streams: dict[tuple[str, str], Stream[Record]] = {}
         self.due = Due()
@@ -255,6 +256,7 @@ class Intake:
                     node.sees(payload.seq if payload.HasField("seq") else -1, now_s)
                 if where.kind == "NDATA":
                     self.host.node_data(node, payload, now_s)
+                    self._reported[node.index] = node
                 elif where.kind == "DBIRTH" and where.device is not None:
                     self._device_born(node, where.device, payload, now_s)
                 elif where.kind == "DDEATH" and where.device is not None:
@@ -271,6 +273,10 @@ class Intake:
             return True
         self.host.ask_rebirth(node, now_s)
         return False
+
+    def take_reported(self) -> list[Node]:
+        reported, self._reported = self._reported, {}
+        return list(reported.values())
 
     def _let_in(self, node: Node, payload: Payload, now_s: float, now_ms: int) -> bool:
         """Whether this birth is the holder's of the edge id. The broker lets one client of a name in and puts the other out, so what comes until the
