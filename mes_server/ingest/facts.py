@@ -164,7 +164,9 @@ def apply(state: DeviceState | None, epoch: str, events: Iterable[Event], into: 
     if state.gap_from_ms:
         first = min((at for name, at, _ in ordered if name != names.GAP and at > state.gap_from_ms), default=None)
         if first is not None:
-            into.gaps.append(GapRecord(state.gap_from_ms, first, names.GapCause.NEW_BUFFER, "the edge's buffer was replaced"))
+            into.gaps.append(
+                GapRecord(state.gap_from_ms, first, names.GapCause.NEW_BUFFER, "the edge's buffer was replaced" + _made_over(state, ordered))
+            )
             state.gap_from_ms = 0
     for at_ms, moment in groupby(ordered, key=itemgetter(1)):
         _moment(state, at_ms, list(moment), into)
@@ -183,6 +185,17 @@ def _news(state: DeviceState, ordered: list[Event]) -> list[Event]:
         elif name == names.GAP and (gap := _clipped(str(value), told)) is not None:
             news.append((name, at, gap))
     return news
+
+
+def _made_over(state: DeviceState, ordered: Iterable[Event]) -> str:
+    """What the PLC's own counters say was made between the old buffer's last word and the new one's first, in words; "" when they say nothing."""
+    made = []
+    for kind, total_name, raw_name in _COUNTERS:
+        known = getattr(state, kind).known
+        seen = next((float(value) for wanted in (raw_name, total_name) for name, _, value in ordered if name == wanted), None)
+        if known is not None and seen is not None and seen > known:
+            made.append(f"{int(seen) - known} {kind}")
+    return f"; the machine's counter says that {' and '.join(made)} were made meanwhile" if made else ""
 
 
 def _clipped(text: str, told_ms: int) -> str | None:

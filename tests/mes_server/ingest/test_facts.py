@@ -49,6 +49,9 @@ def test_a_total_that_falls_within_an_epoch_never_counts_twice() -> None:
     assert sum(count.good for count in facts.counts) == 1 and facts.strange == 1
 
 
+WORDS = "the edge's buffer was replaced; the machine's counter says that 8 good were made meanwhile"
+
+
 def test_a_new_buffer_goes_on_from_the_plc_counter_and_marks_the_gap() -> None:
     _, facts = run(
         (A, [*good(100, 0, raw=7100), ("watched_until", T + 1000, T + 1000)]),
@@ -56,7 +59,7 @@ def test_a_new_buffer_goes_on_from_the_plc_counter_and_marks_the_gap() -> None:
         (B, good(7109, 6000, raw=7109)),
     )
     assert [(count.good, count.since_ms) for count in facts.counts] == [(8, T), (1, T + 5000)]
-    assert facts.gaps == [GapRecord(T + 1000, T + 5000, GapCause.NEW_BUFFER, "the edge's buffer was replaced")]
+    assert facts.gaps == [GapRecord(T + 1000, T + 5000, GapCause.NEW_BUFFER, WORDS)]
 
 
 def test_a_new_buffer_after_a_reset_says_what_may_be_missing() -> None:
