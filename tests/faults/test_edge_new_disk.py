@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from asyncua import ua
 
 from tests.faults.test_server_kill import Process, server
@@ -115,6 +116,7 @@ def test_a_counter_that_is_reset_misread_downloaded_or_rolls_over(tmp_path: Path
         assert totals == sorted(totals) and host.errors == []
 
 
+@pytest.mark.full
 def test_a_counter_rolls_over_while_the_edge_is_away(tmp_path: Path) -> None:
     with mosquitto(tmp_path) as broker, Plc() as plc, Host(broker) as host:
         plc.add("SAW-01.State", 6, ua.VariantType.Int32)
