@@ -37,11 +37,12 @@ REFUSED_KEPT = 20  # refused commands that wait to be said
 _OWN_METRICS = (
     (names.STORED_EPOCH, DataType.STRING),
     (names.STORED_UP_TO, DataType.INT64),
+    (names.HOST_TIME, DataType.DATETIME),
     (names.INSTANCE, DataType.STRING),
     (names.TAKE_OVER, DataType.BOOLEAN),
     (names.COMMANDS_REFUSED, DataType.INT64),
 )
-_COMMANDS = frozenset({names.REBIRTH, names.STORED_EPOCH, names.STORED_UP_TO, names.FENCED, names.FENCED_FOR})
+_COMMANDS = frozenset({names.REBIRTH, names.STORED_EPOCH, names.STORED_UP_TO, names.HOST_TIME, names.FENCED, names.FENCED_FOR})
 
 
 class Phase(Enum):

@@ -178,9 +178,8 @@ class IngestService:
         self.intake.samples_paused = self.committer.samples_paused
         self._take(messages, now_s, now_ms)
         self._tell_fenced(now_ms)
-        for where in self.host.due(now_s, now_ms):
         self._tell_time()
-        for where in self.host.due(now_s):
+        for where in self.host.due(now_s, now_ms):
             self.figures["rebirth_requests"] += 1
             self.send(where, _rebirth_request(now_ms))
         if now_s >= self._links_again_s:
@@ -214,7 +213,7 @@ class IngestService:
         """A health report is answered with the time here: the witness of an edge that doubts its own clock."""
         for node in self.intake.take_reported():
             now_ms = self.kit.clock.now_ms()
-            self.send(topic(node.group, "NCMD", node.edge), _command([(names.HOST_TIME, DataType.DATETIME, now_ms)], now_ms))
+            self.send(topic(node.group, "NCMD", node.edge), _command([(names.HOST_TIME, DataType.DATETIME, now_ms)], now_ms, node.commands))
 
     def _tell_fenced(self, now_ms: int) -> None:
         """Who holds an identity is stored; agents that do not hold theirs are told to be silent, and for how long."""
@@ -248,11 +247,11 @@ class IngestService:
     def answer(self, stream: Stream[Record]) -> None:
         """Stored up to: only what both stores hold."""
         fields = [(names.STORED_EPOCH, DataType.STRING, stream.epoch), (names.STORED_UP_TO, DataType.INT64, stream.stored_up_to)]
-        now_ms = self.kit.clock.now_ms()
-        payload = _command([*fields, (names.HOST_TIME, DataType.DATETIME, now_ms)], now_ms)
         for node in self.nodes_of(stream.edge):
             self.figures["answers"] += 1
-            self.send(topic(node.group, "NCMD", node.edge), _command(fields, self.kit.clock.now_ms(), node.commands))
+            now_ms = self.kit.clock.now_ms()
+            told = [*fields, (names.HOST_TIME, DataType.DATETIME, now_ms)]
+            self.send(topic(node.group, "NCMD", node.edge), _command(told, now_ms, node.commands))
 
     def send(self, where: str, payload: bytes) -> None:
         if self.mqtt is not None:

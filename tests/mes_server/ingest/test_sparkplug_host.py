@@ -141,7 +141,8 @@ def test_an_answer_goes_by_the_alias_the_birth_gave(tmp_path: Path) -> None:
         one.feed((topic, birth.SerializeToString()), *devices, data(1, "SAW-01", [("temperature_c", 20.0, T0)]))
         one.commit()
         answer = sent[-1]
-        assert [(metric.alias, metric.name, metric.HasField("datatype")) for metric in answer.metrics] == [(901, "", False), (902, "", False)]
+        named = [(metric.alias, metric.name, metric.HasField("datatype")) for metric in answer.metrics]
+        assert named == [(901, "", False), (902, "", False), (0, names.HOST_TIME, False)], "the host's time has no alias in this birth"
         assert not answer.HasField("seq") and answer.metrics[1].long_value == 1
 
 
