@@ -86,6 +86,19 @@ def choose(endpoints: Iterable[ua.EndpointDescription], wanted: str, mode: str =
     raise _not_offered(endpoints, wanted, mode)
 
 
+def check_not_downgraded(taken: Choice, secured: Iterable[ua.EndpointDescription]) -> None:
+    """The list of endpoints came unsecured; the session tells it again, secured (OPC 10000-4, 5.6.2.2). Raises SourceMisconfigured."""
+    offered = {_BY_URI.get(one.SecurityPolicyUri) for one in secured if one.SecurityMode == taken.mode}
+    strongest = next((name for name in POLICIES if name in offered), taken.name)
+    if list(POLICIES).index(strongest) < list(POLICIES).index(taken.name):
+        raise SourceMisconfigured(
+            f"The server offers {strongest}, but on the way here the list of its endpoints ended with {taken.name}: somebody may have changed it.",
+            f"服务器提供 {strongest},但收到的端点列表中最强的是 {taken.name}:列表可能被人篡改。",
+            f'Look for what stands between. If the server itself tells two lists, write security = "{strongest}".',
+            f'请检查中间设备。若是服务器自身返回不一致,写 security = "{strongest}"。',
+        )
+
+
 def _not_offered(endpoints: Sequence[ua.EndpointDescription], wanted: str, mode: str) -> SourceMisconfigured:
     seen = sorted({f"{_short(endpoint.SecurityPolicyUri)}/{endpoint.SecurityMode.name.rstrip('_')}" for endpoint in endpoints})
     listed = ", ".join(seen) or "nothing"
@@ -150,6 +163,7 @@ class _Client(Client):  # type: ignore[misc]  # asyncua is not typed
 
     check_server: Callable[[bytes, str], trust.Store] | None = None  # for a password on an open line: raises when the certificate is not trusted
     session_endpoints: Sequence[ua.EndpointDescription] = ()
+    best_of_offered: Choice | None = None  # with "best": what was taken from the list that came unsecured
 
     async def open_secure_channel(self, renew: bool = False) -> None:
         try:
@@ -160,6 +174,8 @@ class _Client(Client):  # type: ignore[misc]  # asyncua is not typed
     async def create_session(self) -> Any:
         result = await super().create_session()
         self.session_endpoints = result.ServerEndpoints or ()
+        if self.best_of_offered is not None:
+            check_not_downgraded(self.best_of_offered, self.session_endpoints)
         return result
 
     def _add_user_auth(self, params: Any, username: str | None, password: str | None) -> None:
@@ -249,6 +265,7 @@ async def prepare(config: OpcUaConfig, source: str, edge: str) -> Secured:
     choice = choose(endpoints, config.security, config.security_mode)
     store = check_trust(config, source, choice.chain, choice.uri)
     await _set(client, choice, own)
+    client.best_of_offered = choice if config.security == "best" else None
     return Secured(client, choice.name, _standing(config, choice.certificate, own.certificate.read_bytes(), store))
 
 

@@ -91,7 +91,7 @@ def test_every_policy_and_mode_on_asyncua_and_what_must_be_said(tmp_path: Path) 
     port = free_port()
 
     async def run() -> None:
-        async with asyncua_server(tmp_path, make("short", days=(-1, 6)), port, every_type()):
+        async with asyncua_server(tmp_path, make("short", days=(-1, 6)), port, every_type()) as server:
             for policy, mode in MATRIX:
                 name, notes = await connected(config(tmp_path, port, security=policy, security_mode=mode))
                 assert name == policy
@@ -101,7 +101,23 @@ def test_every_policy_and_mode_on_asyncua_and_what_must_be_said(tmp_path: Path) 
             assert name == POLICIES[0] and len(notes) == 1
             assert f"Urgent: The server's certificate ends in 6 day(s), on {NOW + timedelta(days=6):%Y-%m-%d}" in notes[0]
 
+            await strip_the_strongest_once(server, config(tmp_path, port))
+
     asyncio.run(run())
+
+
+async def strip_the_strongest_once(server: Server, settings: OpcUaConfig) -> None:
+    """Somebody between takes the strongest policy out of the list that comes unsecured: the secured one gives it away."""
+    truly, asked = server.iserver.get_endpoints, 0
+
+    async def shortened(*given: Any, **named: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        found = await truly(*given, **named)
+        return [one for one in found if "Aes256" not in one.SecurityPolicyUri] if asked == 1 else found
+
+    server.iserver.get_endpoints = shortened
+    await refused(settings, "The server offers Aes256Sha256RsaPss, but on the way here")
 
 
 STRONG = POLICIES[:4]  # Node itself refuses Basic128Rsa15's padding (CVE-2023-46809)
