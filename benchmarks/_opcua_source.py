@@ -80,7 +80,8 @@ def notifications(handles: list[int], mixed: bool) -> tuple[Notification, list[N
 class Source(asyncio.Protocol):
     """One client's connection. `sent` counts values given to the wire."""
 
-    def __init__(self, url: str, tags: int, rate: Any, sent: Any, behind: Any, mixed: bool) -> None:
+    def __init__(self, url: str, tags: int, rate: Any, sent: Any, behind: Any, mixed: bool, interval_s: float = INTERVAL_S) -> None:
+        self._interval_s = interval_s
         self._url, self._rate, self._sent, self._behind = url, rate, sent, behind
         self._tags, self._mixed = tags, mixed
         self._connection = SecureConnection(SecurityPolicyNone(), TransportLimits())
@@ -154,7 +155,7 @@ class Source(asyncio.Protocol):
             response.Results = [ua.DataValue(names) for _ in struct_from_binary(ua.ReadParameters, body).NodesToRead]
         elif type_id == ids.CreateSubscriptionRequest_Encoding_DefaultBinary:
             response = ua.CreateSubscriptionResponse()
-            response.Parameters = ua.CreateSubscriptionResult(1, INTERVAL_S * 1000, 10_000, KEEP_ALIVE_TICKS)
+            response.Parameters = ua.CreateSubscriptionResult(1, self._interval_s * 1000, 10_000, KEEP_ALIVE_TICKS)
         elif type_id == ids.CreateMonitoredItemsRequest_Encoding_DefaultBinary:
             response = self._items(struct_from_binary(ua.CreateMonitoredItemsParameters, body))
         elif type_id == ids.CloseSessionRequest_Encoding_DefaultBinary:
@@ -181,7 +182,9 @@ class Source(asyncio.Protocol):
         for item in asked.ItemsToCreate:
             self._handles.append(item.RequestedParameters.ClientHandle)
             queue = item.RequestedParameters.QueueSize
-            response.Results.append(ua.MonitoredItemCreateResult(ua.StatusCode(ua.StatusCodes.Good), len(self._handles), INTERVAL_S * 1000, queue))
+            response.Results.append(
+                ua.MonitoredItemCreateResult(ua.StatusCode(ua.StatusCodes.Good), len(self._handles), self._interval_s * 1000, queue)
+            )
         if len(self._handles) == self._tags:
             self._feeding = asyncio.ensure_future(self._run())
         return response
@@ -194,10 +197,10 @@ class Source(asyncio.Protocol):
         due = time.monotonic()
         while True:
             self._feed()
-            due += INTERVAL_S
+            due += self._interval_s
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             self._quiet_ticks += 1
-            self._owed += self._rate.value * INTERVAL_S / self._news[0].count
+            self._owed += self._rate.value * self._interval_s / self._news[0].count
             self._behind.value = max(self._behind.value, int(self._owed * self._news[0].count))
 
     def _feed(self) -> None:
@@ -224,12 +227,12 @@ class Source(asyncio.Protocol):
         self._transport.write(self._connection.message_to_binary(body, request_id=request_id))
 
 
-def serve(port: int, tags: int, rate: Any, sent: Any, behind: Any, mixed: bool) -> None:
+def serve(port: int, tags: int, rate: Any, sent: Any, behind: Any, mixed: bool, interval_s: float = INTERVAL_S) -> None:
     """Child process. `rate` (values/s) is read every tick; `sent` and `behind` are written: multiprocessing values."""
     url = f"opc.tcp://127.0.0.1:{port}/bench/"
 
     async def main() -> None:
-        server = await asyncio.get_running_loop().create_server(lambda: Source(url, tags, rate, sent, behind, mixed), "127.0.0.1", port)
+        server = await asyncio.get_running_loop().create_server(lambda: Source(url, tags, rate, sent, behind, mixed, interval_s), "127.0.0.1", port)
         await server.serve_forever()
 
     asyncio.run(main())

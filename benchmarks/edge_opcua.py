@@ -8,10 +8,6 @@ Plain: all tags are Doubles in one order, the friendly case. Mixed: five types, 
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,33 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import _opcua_source, row
+from benchmarks._edge import Agent, CountingHost, fast_source, head, source_process, until
 
 TAGS = 1000
 CASES = (("plain", 50_000.0), ("plain", 200_000.0), ("mixed", 50_000.0))
 SECONDS = 8.0
 WARM_S = 2.0
 TARGET_US = 10.0
-ROOT = Path(__file__).parents[1]
-
-
-def _config(folder: Path, broker: Any, port: int) -> Path:
-    lines = [
-        'group = "PUMP"\nedge = "EDGE-L1"\n\n[[brokers]]',
-        f'credentials_file = "{broker.credentials_file("EDGE-L1")}"\n',
-        f'[sources.PLC]\ntype = "opcua"\nurl = "opc.tcp://127.0.0.1:{port}/bench/"\nsecurity = "none"\nsettle_s = 0.2',
-        f"items_per_call = 500\npublishing_interval_s = {_opcua_source.INTERVAL_S}",
-        f'[sources.PLC.devices.BENCH]\nnamespace = "{_opcua_source.NAMESPACE}"\n[sources.PLC.devices.BENCH.metrics]',
-        *(f't{i} = {{ node = "s=T{i}" }}' for i in range(TAGS)),
-    ]
-    path = folder / "edge.toml"
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def _cpu_s(pid: int) -> float:
-    """User and system seconds of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _limit_us(folder: Path, mixed: bool, rate: float) -> float:
@@ -88,42 +64,26 @@ def _measure(folder: Path, mixed: bool, rate: float) -> _Measured:
     """One agent process over one source at one rate."""
     from tests.support.broker import free_port, nats
 
-    context = multiprocessing.get_context("spawn")
-    wanted, sent, behind = context.Value("d", rate), context.Value("q", 0), context.Value("q", 0)
     port = free_port()
-    with nats(folder) as broker:
-        source = context.Process(target=_opcua_source.serve, args=(port, TAGS, wanted, sent, behind, mixed), daemon=True)
-        source.start()
+    with nats(folder) as broker, source_process(port, TAGS, rate, mixed=mixed) as (wanted, sent, behind):
         counter = CountingHost(broker)
         counter.connect()
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        config = str(_config(folder, broker, port))
-        agent = subprocess.Popen([sys.executable, "-m", "edge_agent", "run", "--config", config], env=environment)
-        try:
-            _wait(lambda: counter.counted >= 10 * TAGS, 60)
+        config = folder / "edge.toml"
+        config.write_text(head(broker) + fast_source(port, TAGS))
+        with Agent(config) as agent:
+            until(lambda: counter.counted >= 10 * TAGS, 60)
             time.sleep(WARM_S)
-            cpu, values, started = _cpu_s(agent.pid), counter.counted, time.monotonic()
+            cpu, values, started = agent.cpu_s(), counter.counted, time.monotonic()
             behind.value = 0
             time.sleep(SECONDS)
-            cpu, values, seconds = _cpu_s(agent.pid) - cpu, counter.counted - values, time.monotonic() - started
+            cpu, values, seconds = agent.cpu_s() - cpu, counter.counted - values, time.monotonic() - started
             late = int(behind.value)
             wanted.value = 0.0
-            _wait(lambda: counter.counted >= sent.value, 10)
+            until(lambda: counter.counted >= sent.value, 10)
             time.sleep(0.5)  # what is twice would come now
             lost = int(sent.value) - counter.counted
-        finally:
-            agent.terminate()
-            agent.wait(15)
-            source.kill()
-            source.join(5)
-            counter.disconnect()
+        counter.disconnect()
     return _Measured(cpu / max(values, 1) * 1e6, values / seconds, late, lost, len(counter.holes))
-
-
-def _wait(done: Any, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not done() and time.monotonic() < end:
-        time.sleep(0.05)
 
 
 def run() -> Iterator[dict[str, Any]]:
@@ -139,40 +99,3 @@ def run() -> Iterator[dict[str, Any]]:
         yield row(f"{name}_arrived", found.per_s, "values/s", rate)
         yield row(f"{name}_source_waited_with", found.behind, "values")
         yield row(f"{name}_lost_or_twice", abs(found.lost) + found.holes, "values")
-
-
-def _make_counting_host() -> Any:
-    from edge_agent.contract import names
-    from edge_agent.contract.delivery import Mark
-    from edge_agent.contract.payload import decode
-    from tests.support.edge import Host
-
-    class Counting(Host):
-        """Counts data metrics and answers, without an object a value."""
-
-        def __init__(self, broker: Any) -> None:
-            super().__init__(broker)
-            self.counted = 0
-            self.mark = 0
-            self.holes: list[int] = []
-            self.watched: set[int] = set()
-
-        def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
-            payload = decode(message.payload) if "/DDATA/" in message.topic or "/DBIRTH/" in message.topic else None
-            if payload is None:
-                return
-            if "/DBIRTH/" in message.topic:
-                self.watched.update(metric.alias for metric in payload.metrics if metric.name == names.WATCHED_UNTIL)
-                return
-            mark = Mark.parse(payload.uuid)
-            if mark.n != self.mark + 1:
-                self.holes.append(mark.n)
-            self.mark = mark.n
-            self.counted += len(payload.metrics) - (payload.metrics[-1].alias in self.watched)  # it is the last of its record
-            self.command(**{names.STORED_EPOCH: mark.epoch, names.STORED_UP_TO: mark.n})
-
-    return Counting
-
-
-def CountingHost(broker: Any) -> Any:  # noqa: N802 - a class made late, so that importing this module stays light
-    return _make_counting_host()(broker)

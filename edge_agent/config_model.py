@@ -110,10 +110,11 @@ class SourceBase(Model):
     type: str
     settle_s: float = option(
         0.5,
-        "values are sorted by their source time behind this margin (real seconds, times the clock's speed); raise it for a PLC that answers late",
-        "按源时间排序的等待余量",
+        "values are sorted by their source time behind this margin (real seconds, times the clock's speed); raise it for a PLC that answers late; "
+        "0 = nothing waits: for control rooms that want a value within milliseconds, a value that comes late is stamped just after what was sent",
+        "按源时间排序的等待余量;0 = 不等待(毫秒级延迟),迟到的值时间戳记为刚发送的值之后",
         "s",
-        ge=0.05,
+        ge=0,
         le=60,
     )
     timeout_s: float = option(4.0, "a request without answer for this long counts as lost", "请求超时", "s", ge=0.1, le=120)

@@ -68,7 +68,7 @@ class PublishLoop:
         self._in_flight = server.profile.publishes
         made = held.subscription
         self._unstored_max = max(64, round(BACKLOG_S / made.publishing_s))
-        settle_s = max(self._config.settle_s, 2 * made.publishing_s + self._config.sampling_interval_s)
+        settle_s = max(self._config.settle_s, 2 * made.publishing_s + self._config.sampling_interval_s) if self._config.settle_s else 0.0
         self._settle_ms = settle_s * 1000.0 * self._clock.speed
         self._silence_s = 3 * made.keep_alive_s + self._config.timeout_s
         self._delay_ms = 0.0

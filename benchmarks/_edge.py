@@ -1,0 +1,181 @@
+"""What the edge benchmarks share: a config over the fast source or a real PLC, a real agent process, a host that counts without an object a value."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import _opcua_source
+
+ROOT = Path(__file__).parents[1]
+
+
+def head(broker: Any, more: str = "") -> str:
+    """The part of a config before its sources."""
+    return f'group = "PUMP"\nedge = "EDGE-L1"\n\n[[brokers]]\ncredentials_file = "{broker.credentials_file("EDGE-L1")}"\nkeepalive_s = 5\n\n{more}\n'
+
+
+def tags_of(source: str, namespace: str, tags: int, devices: int = 1) -> str:
+    """Devices D0, D1, … with `tags` plain samples t0, t1, … between them, nodes s=T0, s=T1, …"""
+    each = tags // devices
+    out = []
+    for device in range(devices):
+        out.append(f'[sources.{source}.devices.D{device}]\nnamespace = "{namespace}"\n[sources.{source}.devices.D{device}.metrics]')
+        out += [f't{i} = {{ node = "s=T{i}" }}' for i in range(device * each, (device + 1) * each)]
+    return "\n".join(out) + "\n"
+
+
+def fast_source(port: int, tags: int, devices: int = 1, more: str = "settle_s = 0.2", interval_s: float = _opcua_source.INTERVAL_S) -> str:
+    """A source over the fast server of `_opcua_source.py`."""
+    text = f'[sources.PLC]\ntype = "opcua"\nurl = "opc.tcp://127.0.0.1:{port}/bench/"\nsecurity = "none"\n{more}\n'
+    return f"{text}items_per_call = 500\npublishing_interval_s = {interval_s}\n" + tags_of("PLC", _opcua_source.NAMESPACE, tags, devices)
+
+
+@contextlib.contextmanager
+def source_process(port: int, tags: int, rate: float, *, mixed: bool = False, interval_s: float = _opcua_source.INTERVAL_S) -> Iterator[Any]:
+    """The fast server as a process of its own; yields (rate, sent, behind), multiprocessing values."""
+    context = multiprocessing.get_context("spawn")
+    wanted, sent, behind = context.Value("d", rate), context.Value("q", 0), context.Value("q", 0)
+    process = context.Process(target=_opcua_source.serve, args=(port, tags, wanted, sent, behind, mixed, interval_s), daemon=True)
+    process.start()
+    try:
+        yield wanted, sent, behind
+    finally:
+        process.kill()
+        process.join(5)
+
+
+class Agent:
+    """`gemba-edge run` as a process."""
+
+    def __init__(self, config: Path) -> None:
+        self._config = config
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Agent:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(15)
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "edge_agent", "run", "--config", str(self._config)]
+        self.process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def cpu_s(self) -> float:
+        """User and system seconds of the process so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def rss_mb(self) -> float:
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def until(done: Callable[[], Any], seconds: float) -> bool:
+    """Polls every 2 ms; False when it took longer."""
+    end = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def percentile(values: Any, share: float) -> float:
+    return float(np.percentile(np.asarray(values), share * 100)) if len(values) else float("nan")
+
+
+def _make_counting_host() -> Any:
+    from edge_agent.contract import names
+    from edge_agent.contract.delivery import Mark
+    from edge_agent.contract.payload import decode
+    from tests.support.edge import Host
+
+    class Counting(Host):
+        """Counts data metrics and answers, without an object a value. Holes: records out of order. A repeat is not counted, as the server does.
+
+        `ages_ms`: a list to gather ages of live values in (None: not wanted). `live_aliases`: seen live with values newer than `since_ms`.
+        """
+
+        def __init__(self, broker: Any) -> None:
+            super().__init__(broker)
+            self.counted = 0
+            self.records = 0
+            self.mark = 0
+            self.holes: list[int] = []
+            self.watched: set[int] = set()
+            self.ages_ms: list[float] | None = None
+            self.live_aliases: set[int] = set()
+            self.since_ms = 0
+            self._epoch = ""
+            self._answered = 0
+            self._end = threading.Event()
+
+        def connect(self) -> None:
+            super().connect()
+            threading.Thread(target=self._answer, daemon=True).start()
+
+        def disconnect(self) -> None:
+            self._end.set()
+            super().disconnect()
+
+        def _answer(self) -> None:
+            """ "Stored up to" every 20 ms where there is news, as a server answers after each commit."""
+            while not self._end.wait(0.02):
+                epoch, mark = self._epoch, self.mark
+                if mark != self._answered:
+                    self._answered = mark
+                    self.command(**{names.STORED_EPOCH: epoch, names.STORED_UP_TO: mark})
+
+        def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
+            payload = decode(message.payload) if "/DDATA/" in message.topic or "/DBIRTH/" in message.topic else None
+            if payload is None:
+                return
+            if "/DBIRTH/" in message.topic:
+                self.watched.update(metric.alias for metric in payload.metrics if metric.name == names.WATCHED_UNTIL)
+                return
+            mark = Mark.parse(payload.uuid)
+            metrics = payload.metrics
+            live = not metrics[0].is_historical
+            if live and self.ages_ms is not None:
+                self.ages_ms.append(time.time() * 1000 - metrics[0].timestamp)
+            if live and metrics[-1].timestamp >= self.since_ms:
+                self.live_aliases.update(metric.alias for metric in metrics if metric.timestamp >= self.since_ms)
+            if mark.n <= self.mark and mark.epoch == self._epoch:
+                return  # a repeat, as the server would take it
+            if mark.n != self.mark + 1 and mark.epoch == self._epoch:
+                if live:
+                    return  # beside a backlog: it comes again in its turn
+                self.holes.append(mark.n)
+            self.mark, self._epoch = mark.n, mark.epoch
+            self.records += 1
+            self.counted += len(metrics) - (metrics[-1].alias in self.watched)  # it is the last of its record
+
+    return Counting
+
+
+def CountingHost(broker: Any) -> Any:  # noqa: N802 - a class made late, so that importing this module stays light
+    return _make_counting_host()(broker)
