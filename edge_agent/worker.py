@@ -37,7 +37,7 @@ from edge_agent.storage import StorageWatch
 INTAKE_VALUES_MAX = 400_000  # values handed in and not yet stored; beyond it sources wait
 BEAT_MIN_S = 1.0
 DISK_FULL_RETRY_S = 1.0
-READ_RECORDS = 256
+READ_RECORDS = 512
 IDLE_S = 0.05
 _STOP = object()
 
@@ -385,6 +385,12 @@ class Worker(threading.Thread):
             self._health_s = now_s
         if not node.can_send():
             return
+        with node.batched():
+            self._speak(stored, was_live, now_s)
+
+    def _speak(self, stored: list[Stored], was_live: bool, now_s: float) -> None:
+        """What is new, the backlog, deaths, health: in one go."""
+        node, delivery = self.node, self.delivery
         delivery.check_stall(now_s)
         was_live = was_live and delivery.cursor + len(stored) == delivery.last_n
         for record in stored:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from enum import Enum
 
 from edge_agent.config import AgentConfig
@@ -236,6 +237,10 @@ class EdgeNode:
                 self.device_death(device)
         self._devices = now
         self._topic_of = {device: topic(config.group, "DDATA", config.edge, device) for device in now}
+
+    def batched(self) -> AbstractContextManager[None]:
+        """What is said inside goes out together."""
+        return self._link.batched()
 
     def be_reborn(self) -> None:
         """The next tick says everything anew."""
