@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.broker import broker_of
 from tests.support.edge import AgentProcess, Host, config_text
+from tests.support.proxy import FaultProxy
 from tests.support.third_party import Peer
 from tests.support.wait import eventually
 
@@ -55,6 +56,7 @@ class Plant:
     machine: Machine
     host: Host
     agent: AgentProcess
+    link: FaultProxy
 
     def restart(self, down_s: float, *, kill: bool = True) -> None:
         if kill:
@@ -94,10 +96,10 @@ def _wrong(seen: list[float], made: int) -> str:
 def plant(name: str, folder: Path, more: str = "") -> Iterator[Plant]:
     folder.joinpath("plc.password").write_text("secret\n")
     first = {"State": 5, "Good": FIRST, "Temperature": 0.0}
-    with broker_of("nats", folder) as broker, Peer(name, folder, **first) as peer, Host(broker) as host:
+    with broker_of("nats", folder) as broker, Peer(name, folder, **first) as peer, FaultProxy(peer.port) as link, Host(broker) as host:
         security = 'security = "none"' if name.startswith("node-opcua-") else SECURE
         source = (
-            f'[sources.PLC]\ntype = "opcua"\nurl = "opc.tcp://127.0.0.1:{peer.port}"\n{security}\n{more}\n'
+            f'[sources.PLC]\ntype = "opcua"\nurl = "opc.tcp://127.0.0.1:{link.port}"\n{security}\n{more}\n'
             "publishing_interval_s = 0.05\nsettle_s = 0.2\n"
             '[sources.PLC.devices.SAW-01]\nkind = "machine"\nnamespace = "urn:gemba:test:plc"\nnode_prefix = "SAW-01."\nmin_cycle_s = 0.005\n'
             f"[sources.PLC.devices.SAW-01.metrics]\n{METRICS}\n"
@@ -109,7 +111,7 @@ def plant(name: str, folder: Path, more: str = "") -> Iterator[Plant]:
         try:
             eventually(lambda: host.last("SAW-01", "good_total") == FIRST, 30, why="first value")
             machine.start()
-            yield Plant(peer, machine, host, agent)
+            yield Plant(peer, machine, host, agent, link)
         finally:
             machine.stop()
             agent.terminate()
@@ -146,6 +148,30 @@ def test_where_no_subscription_is_handed_over_the_servers_history_fills_the_time
         (marked,) = [json.loads(text) for text in made.host.values("SAW-01", "read_afterwards")]
         assert marked["cause"] == "edge_down"
         assert "history" in marked["detail"]
+
+
+@pytest.mark.parametrize(
+    "name", ["node-opcua-open", pytest.param("node-opcua", marks=pytest.mark.full), pytest.param("open62541", marks=pytest.mark.full)]
+)
+def test_a_link_that_breaks_again_and_again_misses_nothing(name: str, tmp_path: Path) -> None:
+    """Reset, refused for a while, half open until the silence is noticed."""
+    seed = random.randrange(10**6)
+    print("seed", seed)
+    dice = random.Random(seed)
+    with plant(name, tmp_path, "timeout_s = 1.0") as made:
+        for _ in range(3):
+            time.sleep(dice.uniform(0.2, 0.6))
+            made.link.reset_all()
+        time.sleep(dice.uniform(0.2, 0.6))
+        made.link.refuse()
+        time.sleep(dice.uniform(0.3, 1.0))
+        made.link.pass_on()
+        time.sleep(dice.uniform(0.5, 1.0))
+        made.link.half_open("down")
+        time.sleep(3.5)  # three keep-alives and timeout_s: it has given the link up
+        made.link.reset_all()
+        made.link.pass_on()
+        made.assert_every_value_once()
 
 
 @pytest.mark.full
