@@ -346,8 +346,8 @@ class Worker(threading.Thread):
     def _open(self) -> None:
         """There is room again: what is read from now on is known. A source that was lost meanwhile says itself when it is back."""
         self.intake.closed = False
-        now_ms = self.clock.now_ms()
-        self.pipeline.resume([index for index in self._closed if self.healths[self.plan.devices[index].source].status == "connected"], now_ms)
+        connected = {name for name, health in self.healths.items() if health.status == "connected"}
+        self.pipeline.resume([index for index in self._closed if self.plan.devices[index].source in connected], self.clock.now_ms())
         self._closed = []
 
     # --- sending -------------------------------------------------------------------------------------------------------------

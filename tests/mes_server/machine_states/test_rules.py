@@ -173,3 +173,23 @@ def test_a_timeline_is_contiguous_and_windows_put_together_equal_the_whole(
     stopped = {at for at, (state, _, cause) in state_at.items() if cause is None and state != "producing"}
     found = rules.stops(whole, [middle], None)
     assert naive([(one.from_ms, one.to_ms) for one in found]) == stopped
+
+
+HOUR = 3_600 * S
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 26 * HOUR), STATES), min_size=1, max_size=30, unique_by=lambda one: one[0]),
+    st.integers(-2 * HOUR, 2 * HOUR),
+    st.sampled_from([23, 24, 25]),  # days on which summer time begins, of every other kind, on which it ends
+)
+def test_a_day_in_which_an_edges_clock_jumped_still_sums_to_the_day(said: list[tuple[int, str | None]], jump_ms: int, hours: int) -> None:
+    """R11: after half of the words the clock is set by `jump_ms`, so a stretch is told twice or not at all, in the order of arrival."""
+    half = len(said) // 2
+    told = said[:half] + [(max(0, at + jump_ms), state) for at, state in said[half:]]
+    points = [Point(at, state, None, None) for at, state in sorted(dict(told).items())]
+    watch = [Watch("E:1", points[0].at_ms, 26 * HOUR)]
+    hole = [Hole(10 * HOUR, 10 * HOUR + max(0, jump_ms), "E:1", "clock")]
+    day = rules.timeline(points, rules.known_spans(watch, hole), hole, 0, hours * HOUR)
+    assert all(one.to_ms > one.from_ms for one in day)
+    assert sum(one.to_ms - one.from_ms for one in day) == hours * HOUR
