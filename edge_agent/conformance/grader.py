@@ -269,6 +269,8 @@ class Grader:
     def finish(self, at_ms: int) -> list[Verdict]:
         """All verdicts: edges, hosts, commands; what had to happen and did not is broken now."""
         self._tick(at_ms)
+        for edge in self.edges.values():
+            edge.finish()
         sheets = [one.sheet for _, one in sorted(self.edges.items())]
         sheets += [one.sheet for _, one in sorted(self.hosts.items())]
         sheets += [sheet for _, sheet in sorted(self._commands.items())]

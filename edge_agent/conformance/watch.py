@@ -43,9 +43,9 @@ class Watcher:
         live.open()
         try:
             self._wait(live, seconds, rebirth, progress or (lambda _: None))
+            self._look()  # while we go on listening: a birth sequence that has begun may come to its end
         finally:
             live.close()
-        self._look()
         with self._lock:
             return self._grader.finish(self._clock.now_ms())
 

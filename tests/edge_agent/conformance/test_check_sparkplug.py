@@ -78,7 +78,7 @@ def test_listening_with_a_rebirth_request(kind: str, tmp_path: Path) -> None:
         address = BrokerAddress("127.0.0.1", broker.port, user=user, password=password)
         watcher = Watcher(address, grader, PlantClock(), group="PUMP", edge="EDGE-L1")
         result: list[Any] = []
-        thread = threading.Thread(target=lambda: result.extend(watcher.run(1.5, rebirth=True)))
+        thread = threading.Thread(target=lambda: result.extend(watcher.run(2.0, rebirth=True)))
         announce(broker)
         eventually(lambda: edge.online, 10)
         births = edge.births
