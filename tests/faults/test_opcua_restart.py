@@ -22,6 +22,7 @@ from tests.support.wait import eventually
 METRICS = (
     'state = { node = "s=State" }\ngood = { node = "s=Good", width_bits = 16, decrease = "rollover" }\ntemperature_c = { node = "s=Temperature" }'
 )
+METRICS += '\norder = { node = "s=Order" }\nscrap_kg = { node = "s=Scrap" }'  # these never change
 SECURE = 'trust = "first_use"\nuser = "edge"\npassword_file = "plc.password"'
 FIRST = 65_400  # rolls over on the way
 # What a server keeps while nobody asks is the length of its queues: 100 values in open62541 (10 s of 10 a second), 1,000 in node-opcua.
@@ -82,6 +83,8 @@ class Plant:
         assert self.host.values("SAW-01", "samples_gap") == []
         assert self.gaps() == []
         assert seen == [float(i) for i in range(self.machine.made + 1)], _wrong(seen, self.machine.made)
+        assert self.host.values("SAW-01", "order") == ["WO-1"], "a value that did not change is told once"
+        assert self.host.values("SAW-01", "scrap_kg") == [4]
         states = self.host.facts("SAW-01", "state_raw")
         assert len(states) == self.machine.made + 1
         assert [fact.t_ms for fact in states] == sorted(fact.t_ms for fact in states)
@@ -95,7 +98,7 @@ def _wrong(seen: list[float], made: int) -> str:
 @contextlib.contextmanager
 def plant(name: str, folder: Path, more: str = "") -> Iterator[Plant]:
     folder.joinpath("plc.password").write_text("secret\n")
-    first = {"State": 5, "Good": FIRST, "Temperature": 0.0}
+    first = {"State": 5, "Good": FIRST, "Temperature": 0.0, "Order": "WO-1", "Scrap": 4}
     with broker_of("nats", folder) as broker, Peer(name, folder, **first) as peer, FaultProxy(peer.port) as link, Host(broker) as host:
         security = 'security = "none"' if name.startswith("node-opcua-") else SECURE
         source = (

@@ -27,7 +27,7 @@ from edge_agent.sources.opcua.resume import Run, Subscription
 
 logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # it formats whole results at INFO; what matters is in our own errors
 
-LIFETIME_S_MIN = 10.0
+LIFETIME_S, LIFETIME_S_MIN = 60.0, 10.0  # without a Publish in that time the server drops the subscription
 HISTORY_VALUES = 10_000  # of a node in one answer; the rest comes by its continuation point
 KEEP_ALIVE_S = 0.5  # an empty publish response this often proves silence
 _LIMITS_AT = "ServerCapabilities_OperationLimits"
@@ -133,7 +133,7 @@ class Connection:
         wanted.RequestedPublishingInterval = config.publishing_interval_s * 1000.0
         keep_alive = max(1, round(KEEP_ALIVE_S / config.publishing_interval_s))
         wanted.RequestedMaxKeepAliveCount = keep_alive
-        lifetime_s = max(config.resume_s, LIFETIME_S_MIN)
+        lifetime_s = max(config.resume_s, LIFETIME_S_MIN) if config.resume_s else LIFETIME_S
         wanted.RequestedLifetimeCount = max(3 * keep_alive, round(lifetime_s / config.publishing_interval_s))
         wanted.MaxNotificationsPerPublish = 10_000
         wanted.PublishingEnabled = True

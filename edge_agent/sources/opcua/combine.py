@@ -13,7 +13,7 @@ from itertools import groupby
 import numpy as np
 
 from edge_agent.contract.payload import DataType
-from edge_agent.events import Batch, SourceEvent
+from edge_agent.events import Batch, ClockSet, SourceEvent
 from edge_agent.pipeline.columns import Columns, Value
 from edge_agent.sources.source import Sink
 
@@ -97,7 +97,7 @@ class CombiningSink(Sink):
     def __init__(self, sink: Sink, combiner: Combiner) -> None:
         self._inner, self._combiner = sink, combiner
 
-    def put(self, event: SourceEvent) -> None:
+    def put(self, event: SourceEvent | ClockSet) -> None:
         self._inner.put(self._combiner.take(event) if isinstance(event, Batch) else event)
 
     @property

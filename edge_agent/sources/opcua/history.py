@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 from asyncua import ua
 
 from edge_agent.events import Batch, Continued, Resumed
@@ -55,6 +56,18 @@ class Afterwards:
                 whole.add(one.tag.number)
             rows[one.tag.device] += [row for row in mine if self.from_ms < row[1] < (to_ms if first is None else first)]
         return self._events(rows, whole, resumed_ms)
+
+    def without_known(self, batch: Batch, events: Sequence[object]) -> Batch:
+        """First values of devices whose time is whole: those from before it are known already, the others stand at their own time."""
+        whole = {index for event in events if isinstance(event, Continued) for index in event.devices}
+        if batch.initial is None or not whole:
+            return batch
+        numbers = [tag.number for tag in self.tags if tag.device in whole]
+        mine = np.isin(batch.columns.ids, np.array(numbers, np.uint32))
+        stays = ~(mine & batch.initial & (batch.columns.t_ms <= self.from_ms))
+        place = np.cumsum(stays) - 1
+        overflow = [int(place[row]) for row in batch.overflow if stays[row]]
+        return replace(batch, columns=batch.columns.take(stays), initial=(batch.initial & ~mine)[stays], overflow=overflow)
 
     def _events(self, rows: Mapping[int, list[tuple[int, int, int, Value]]], whole: set[int], resumed_ms: int) -> list[Continued | Resumed | Batch]:
         events: list[Continued | Resumed | Batch] = [Batch(self.devices, Columns.empty(), memory=b"")]

@@ -181,11 +181,12 @@ class PublishLoop:
         if not self._fresh_left or time.monotonic() >= self._fresh_until_s:
             first_ms, self._first_ms = self._first_ms, None
             assert self._start.afterwards is not None
-            for event in await self._start.afterwards.before(first_ms, self._start.resumed_ms):
+            events = await self._start.afterwards.before(first_ms, self._start.resumed_ms)
+            for event in events:
                 self._sink.put(event)
             self._source.connected()
             for kept in self._kept:
-                self._sink.put(kept)
+                self._sink.put(self._start.afterwards.without_known(kept, events))
             self._kept.clear()
 
     # --- values --------------------------------------------------------------------------------------------------------------
