@@ -14,8 +14,6 @@ from edge_agent.sources.kind import DeviceMetrics, Kind, Sample, Setup
 if TYPE_CHECKING:
     from edge_agent.sources.source import Source
 
-SLOWEST_S = 10.0  # versions 2 to 4 send every ten seconds
-
 
 def _make(setup: Setup) -> Source:
     from edge_agent.sources.dsmr.source import DsmrSource
@@ -34,7 +32,7 @@ def _metrics(device_id: str, source: SourceBase, device: DeviceConfig) -> Device
                 f"Write its obis code as `browse` shows it, or choose one of {', '.join(KNOWN)}.",
                 f"请按 `browse` 所示写 obis,或选用:{'、'.join(KNOWN)}。",
             )
-    return DeviceMetrics(out, round(max(SLOWEST_S, cast("DsmrConfig", source).period_s) * 1000))
+    return DeviceMetrics(out, max(1, round(cast("DsmrConfig", source).period_s * 1000)))
 
 
 KIND = Kind(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -275,6 +275,9 @@ class MqttSource:
             self._lose(device, "its Sparkplug node says that it has died. Check it.", "其 Sparkplug 节点已离线,请检查。", sink)
             return
         self._heard(device, arrived_ms)
+        # A node may stamp its values a moment later than the message they are in: they are known all the same.
+        newest_ms = max((point.t_ms for point in event.points), default=event.t_ms)
+        event = replace(event, t_ms=max(event.t_ms, min(newest_ms, arrived_ms)))
         if isinstance(event, Born):
             device.birth = event
             device.resume_s = time.monotonic() + (self.config.history_s if not device.alive else 0.0)

@@ -17,6 +17,7 @@ keepalive_s = 2
 history_s = 0
 [sources.SRC.devices.D-1]
 kind = "meter"
+report_s = 0.1
 {device}
 [sources.SRC.devices.D-1.metrics]
 energy_import_wh = {{ {total} }}

@@ -257,7 +257,7 @@ def test_a_foreign_node_lives_dies_and_tells_its_past(tmp_path: Path, broker: Br
         peer.put("MILL", past_ms, historical=True, Energy=102.0)
         eventually(lambda: host.last("D-1", "energy_import_wh") == 104.0, 15)
         facts = [(fact.value, fact.t_ms) for fact in host.facts("D-1", "energy_import_wh")]
-        assert [value for value, _ in facts[-3:]] == [102.0, 103.0, 104.0]
+        assert [value for value, _ in facts[-3:]] == [102.0, 103.0, 104.0], (past_ms, facts)
         assert [t_ms for _, t_ms in facts[-3:-1]] == [past_ms, past_ms + 1]
         gap = json.loads(eventually(lambda: host.last("D-1", "gap"), 10))
         assert gap["cause"] == "source_lost" and gap["to_ms"] <= past_ms + 1
