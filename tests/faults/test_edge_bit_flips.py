@@ -89,6 +89,7 @@ def verdict(path: Path, sound: Contents, flipped: bytes, *, in_wal: bool) -> str
         buffer.close()
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("records", "bits"), [(45, 2), pytest.param(240, 12, marks=pytest.mark.full)])
 def test_a_flipped_bit_is_found_or_harmless(tmp_path: Path, records: int, bits: int) -> None:
     rng = random.Random(records)

@@ -29,7 +29,10 @@ from tests.support.wait import eventually
 STRACE = shutil.which("strace")
 ROOT = Path(__file__).parents[2]
 ARGUMENTS = ("9", "60000", "[4]", "0")  # commits, checkpoint bytes, new epochs, reserve
-pytestmark = pytest.mark.skipif(STRACE is None, reason="strace is not installed: apt-get install strace")
+pytestmark = [
+    pytest.mark.skipif(STRACE is None, reason="strace is not installed: apt-get install strace"),
+    pytest.mark.timeout(3600),  # hundreds of processes in the full run
+]
 
 FLUSHES, WRITES, REMOVES, CUTS = "fdatasync", "pwrite64", "unlink", "ftruncate"  # strace counts each call by itself
 KINDS = {FLUSHES: "flush", WRITES: "write", REMOVES: "remove", CUTS: "cut"}

@@ -22,7 +22,10 @@ from edge_agent.sources.recording import RecordingWriter
 from tests.support import power_cut
 from tests.support.buffer_writer import WRITER, check
 
-pytestmark = pytest.mark.skipif(power_cut.STRACE is None, reason="strace is not installed: apt-get install strace")
+pytestmark = [
+    pytest.mark.skipif(power_cut.STRACE is None, reason="strace is not installed: apt-get install strace"),
+    pytest.mark.timeout(3600),  # tens of thousands of disks in the full run
+]
 
 
 def open_every(recording: power_cut.Recording, folder: Path, seed: int, per_flush: int | None, check: Callable[[Path, str], object]) -> int:
@@ -51,7 +54,7 @@ def open_every(recording: power_cut.Recording, folder: Path, seed: int, per_flus
         pytest.param(6, 100_000, [3], 1_700_000, 10, id="few-with-reserve"),
         pytest.param(40, 100_000, [10, 11, 30], 0, None, id="every-state", marks=pytest.mark.full),
         pytest.param(60, 8_000_000, [], 0, None, id="every-state-no-checkpoint", marks=pytest.mark.full),
-        pytest.param(20, 100_000, [9], 1_700_000, 1000, id="most-states-with-reserve", marks=pytest.mark.full),
+        pytest.param(20, 100_000, [9], 1_700_000, 200, id="most-states-with-reserve", marks=pytest.mark.full),
     ],
 )
 def test_no_power_cut_loses_or_damages_anything(
