@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from asyncua import ua
 from edge_agent.app import build_sources
 from edge_agent.config import AgentConfig
 from edge_agent.contract.clock import PlantClock
+from edge_agent.sources.opcua import client, profiles
 from edge_agent.sources.opcua.filters import ABSOLUTE, NONE, PERCENT, Deadband, Filters, of
 from edge_agent.sources.opcua.source import OpcUaSource
 from tests.edge_agent.sources.opcua.test_watch import session
@@ -80,3 +82,36 @@ def test_a_third_party_server_that_refuses_percent_gives_absolute(tmp_path: Path
                 assert (1, 20.5) not in running.rows()
 
         asyncio.run(main())
+
+
+def test_a_server_that_is_asked_too_often_at_once_is_asked_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """node-opcua keeps 100 PublishRequests of a session and refuses the oldest of more."""
+    monkeypatch.setattr(profiles, "GENERIC", replace(profiles.GENERIC, publishes=130))
+    metrics = {"state": {"node": "s=SAW-01.State"}, "good": {"node": "s=SAW-01.Good"}}
+    with Peer("node-opcua-open", tmp_path, State=5, Good=7) as peer:
+        device = {"namespace": "urn:gemba:test:plc", "metrics": metrics}
+        source = {"type": "opcua", "url": f"opc.tcp://127.0.0.1:{peer.port}", "security": "none", "devices": {"M": device}}
+        raw: dict[str, Any] = {"group": "P", "edge": "E", "sources": {"PLC": source}}
+        (made,) = build_sources(AgentConfig.model_validate(raw), PlantClock())[1]
+        assert isinstance(made, OpcUaSource)
+        refused: list[int] = []
+        told = client.Connection.response
+
+        async def watched(self: client.Connection, future: Any, timeout_s: float) -> Any:
+            try:
+                return await told(self, future, timeout_s)
+            except client.TooManyPublishes:
+                refused.append(1)
+                raise
+
+        monkeypatch.setattr(client.Connection, "response", watched)
+
+        async def main() -> None:
+            async with session(made) as running:
+                for good in range(8, 20):
+                    peer.set(Good=good)
+                    await running.until(lambda good=good: (1, good) in running.rows())  # type: ignore[misc]
+                assert not running.task.done()
+
+        asyncio.run(main())
+        assert 20 < len(refused) < 60
