@@ -65,6 +65,7 @@ NODE_METRICS: tuple[tuple[str, DataType], ...] = (
     (names.BUFFER_FILL, DataType.DOUBLE),
     (names.BUFFER_STATE, DataType.STRING),
     (names.DISK_FILL, DataType.DOUBLE),
+    (names.BUFFER_HOURS_LEFT, DataType.DOUBLE),
     (names.CLOCK_STATE, DataType.STRING),
     (names.CLOCK_WRONG_BY_MS, DataType.INT64),
 )
@@ -73,6 +74,7 @@ SOURCE_METRICS: tuple[tuple[str, DataType], ...] = (
     (names.SOURCE_ERROR, DataType.STRING),
     (names.SOURCE_RATE, DataType.DOUBLE),
     (names.SOURCE_CLOCK_OFFSET_MS, DataType.DOUBLE),
+    (names.SOURCE_LAG_S, DataType.DOUBLE),
 )
 
 
@@ -88,6 +90,26 @@ class Rates:
         return round((health.values - values) / (now_s - when), 1) if now_s > when else 0.0
 
 
-def source_values(health: SourceHealth, rate: float) -> tuple[Value, ...]:
+BYTES_A_VALUE, BYTES_A_RECORD = 21.0, 120.0  # of the buffer file, measured; for the hours that are left
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How far the buffer was at one moment."""
+
+    at_s: float
+    values: int
+    records: int
+
+    def hours_left(self, before: Pace, room_bytes: float) -> float | None:
+        """Hours until `room_bytes` are used up at the pace since `before`; None when nothing came in."""
+        took_s = self.at_s - before.at_s
+        if took_s <= 0:
+            return None
+        per_s = ((self.values - before.values) * BYTES_A_VALUE + (self.records - before.records) * BYTES_A_RECORD) / took_s
+        return max(0.0, room_bytes / per_s / 3600.0) if per_s > 0 else None
+
+
+def source_values(health: SourceHealth, rate: float, lag_s: float) -> tuple[Value, ...]:
     """In the order of SOURCE_METRICS."""
-    return health.status, health.words(), rate, health.clock_offset_ms
+    return health.status, health.words(), rate, health.clock_offset_ms, lag_s

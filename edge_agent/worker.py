@@ -25,7 +25,7 @@ from edge_agent.contract.delivery import Mark
 from edge_agent.contract.names import GapCause
 from edge_agent.contract.payload import Value
 from edge_agent.events import RECEIVED, Batch, ClockSet, Continued, Lost, Reconfigured, Resumed, SourceEvent
-from edge_agent.health import NODE_METRICS, SOURCE_METRICS, Rates, SourceHealth, source_values
+from edge_agent.health import NODE_METRICS, SOURCE_METRICS, Pace, Rates, SourceHealth, source_values
 from edge_agent.pipeline.catalogue import Metric
 from edge_agent.pipeline.pipeline import Pipeline, Record
 from edge_agent.pipeline.tags import TagPlan
@@ -94,6 +94,8 @@ class Worker(threading.Thread):
         self.failed: BaseException | None = None
         self.disk_full = False
         self.buffer_bytes = 0
+        self._pace = Pace(time.monotonic(), 0, buffer.last_n)
+        self._hours_left: float | None = None
         self.storage = StorageWatch(buffer)
         self._trust = Trust.OK  # in the clock, as the devices were told
         self._closed: list[int] = []  # devices that are not read because the buffer is full
@@ -435,14 +437,24 @@ class Worker(threading.Thread):
     def _problem(self, device: str, en: str, zh: str) -> None:
         self.healths[self._source_of[device]].note(device, en, zh)
 
+    def _lag_s(self, source: str) -> float:
+        """Real seconds since the last moment proven of the slowest device of a source."""
+        proven = [device.memory.proven_ms for device in self.pipeline.devices if device.spec.source == source and device.memory.proven_ms]
+        return round((self.clock.now_ms() - min(proven)) / 1000.0 / self.clock.speed, 1) if proven else -1.0
+
     def _health_values(self) -> list[tuple[Metric, Value]]:
         buffer, now_s = self.buffer, time.monotonic()
         size = buffer.size_bytes()
-        storage = (size, round(size / buffer.max_bytes, 4), self.storage.level.value, round(self.storage.now.disk_fill, 4))
+        pace = Pace(now_s, self.counts["values"], buffer.last_n)
+        hours = pace.hours_left(self._pace, buffer.max_bytes - size) if now_s - self._pace.at_s > 1.0 else self._hours_left
+        if now_s - self._pace.at_s > 1.0:
+            self._pace, self._hours_left = pace, hours
+        level, disk_fill = self.storage.level.value, round(self.storage.now.disk_fill, 4)
+        storage = (size, round(size / buffer.max_bytes, 4), level, disk_fill, None if hours is None else round(hours, 1))
         guard = self.clock if isinstance(self.clock, ClockGuard) else None
         clock = (Trust.OK.value, 0) if guard is None else (guard.trust.value, guard.wrong_by_ms)
         node: tuple[Value, ...] = (buffer.epoch, buffer.last_n, buffer.waiting, *storage, *clock)
         out: list[tuple[Metric, Value]] = list(zip(self._node_metrics, node, strict=True))
         for name, health in self.healths.items():
-            out += zip(self._source_metrics[name], source_values(health, self._rates.of(health, now_s)), strict=True)
+            out += zip(self._source_metrics[name], source_values(health, self._rates.of(health, now_s), self._lag_s(name)), strict=True)
         return out

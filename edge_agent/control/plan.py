@@ -8,7 +8,8 @@ from typing import Any
 
 from edge_agent.config import AgentConfig
 from edge_agent.control.change import Change
-from edge_agent.control.status import BYTES_A_RECORD, BYTES_A_VALUE, Lang
+from edge_agent.control.status import Lang
+from edge_agent.health import BYTES_A_RECORD, BYTES_A_VALUE
 from edge_agent.pipeline.tags import DeviceSource
 from edge_agent.sources.kind import Bus, DeviceMetrics
 from edge_agent.sources.kinds import BY_TYPE

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from edge_agent.contract.clock import iso
+from edge_agent.health import Pace
 
 if TYPE_CHECKING:
     from edge_agent.agent import Agent
     from edge_agent.sources.source import Source
 
-BYTES_A_VALUE, BYTES_A_RECORD = 21.0, 120.0  # of the buffer file, measured; for the hours that are left
 _PAGE = resource.getpagesize()
 Lang = Literal["en", "zh"]
 
@@ -86,14 +86,8 @@ def _rss_bytes() -> int:
 # --- for people ----------------------------------------------------------------------------------------------------------------
 def hours_left(before: dict[str, Any], after: dict[str, Any]) -> float | None:
     """Hours until the buffer is full if the server went away now, at the pace between two snapshots; None when nothing comes in."""
-    took_s = after["at_s"] - before["at_s"]
-    if took_s <= 0:
-        return None
-    values = (after["delivery"]["values"] - before["delivery"]["values"]) / took_s
-    records = (after["delivery"]["records"] - before["delivery"]["records"]) / took_s
-    pace = values * BYTES_A_VALUE + records * BYTES_A_RECORD
-    room = after["buffer"]["max_bytes"] - after["buffer"]["bytes"]
-    return max(0.0, room / pace / 3600.0) if pace > 0 else None
+    then, now = (Pace(one["at_s"], one["delivery"]["values"], one["delivery"]["records"]) for one in (before, after))
+    return now.hours_left(then, after["buffer"]["max_bytes"] - after["buffer"]["bytes"])
 
 
 _WORDS: dict[str, tuple[str, str]] = {

@@ -315,6 +315,8 @@ def _edge_health(
         "waiting": None if last is None else max(0, last - stored),
         "lag_s": None if proven is None else max(0.0, (now() - proven) / 1000),
         "fill": health.get(names.BUFFER_FILL),
+        "hours_left": health.get(names.BUFFER_HOURS_LEFT),
+        "buffer_state": health.get(names.BUFFER_STATE),
         "rebirths": node.rebirths if node is not None else 0,
         "sources": _sources(health),
         "fenced": _fenced(ingest, edge),
@@ -337,12 +339,13 @@ def _sources(health: dict[str, Any]) -> list[dict[str, Any]]:
         names.SOURCE_ERROR: "error",
         names.SOURCE_RATE: "rate",
         names.SOURCE_CLOCK_OFFSET_MS: "clock_offset_ms",
+        names.SOURCE_LAG_S: "lag_s",
     }
     for name, value in health.items():
         if name.startswith(names.SOURCE_PREFIX):
             source, _, leaf = name[len(names.SOURCE_PREFIX) :].rpartition("/")
             if leaf in leaves:
-                found.setdefault(source, {"name": source, "status": None, "error": None, "rate": None, "clock_offset_ms": None})[leaves[leaf]] = value
+                found.setdefault(source, {"name": source, **dict.fromkeys(leaves.values())})[leaves[leaf]] = value
     return [found[name] for name in sorted(found)]
 
 

@@ -470,7 +470,8 @@ export interface SystemHealth {
     waiting: number | null
     lag_s: number | null
     fill: number | null
-    sources: { name: string; status: string; error: string | null; rate: number | null; clock_offset_ms: number | null }[]
+    hours_left?: number | null
+    sources: { name: string; status: string; error: string | null; rate: number | null; clock_offset_ms: number | null; lag_s?: number | null }[]
     gaps_today: number | null
     fenced?: { instance: string; since: string; last: string; tries: number; twin: boolean }[]
     devices: { device: string; mapped: boolean }[]

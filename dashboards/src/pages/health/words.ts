@@ -28,6 +28,7 @@ export const t = words({
   buffer: ['缓存', 'Buffer'],
   waiting: ['待入库 {n} 条', '{n} records waiting'],
   fill: ['占用', 'Filled'],
+  hoursLeft: ['还可存 {n} 小时', 'room for {n} h'],
   lag: ['滞后', 'Lag'],
   storedTo: ['已入库至', 'Stored up to'],
   epoch: ['缓存代号', 'Epoch'],
