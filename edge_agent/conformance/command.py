@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import threading
 import time
@@ -23,6 +24,8 @@ PROGRESS_S = 2.0
 
 def run(given: argparse.Namespace, clock: Clock) -> int:
     """Exit code 0 only when something was graded and nothing failed. Raises EdgeError."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor that ends it early wants what there is, like Ctrl-C
     if given.rebirth and not given.edge:
         raise EdgeError("--rebirth needs a node.", "--rebirth 需要指定节点。", "Name it with --edge (and --group).", "请用 --edge(及 --group)指定。")
     address = BrokerAddress.parse(given.broker, given.user, given.password_file, given.ca_file)

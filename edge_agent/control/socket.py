@@ -15,7 +15,6 @@ from edge_agent.config import AgentConfig
 from edge_agent.errors import EdgeError
 
 LINE_MAX = 4_000_000
-_PATH_MAX = 100  # of a Unix socket's name (108 with its end)
 Say = Callable[[dict[str, Any]], Awaitable[None]]
 Handler = Callable[[dict[str, Any], Say], Awaitable[dict[str, Any]]]
 
@@ -25,11 +24,18 @@ class NotRunning(EdgeError):
 
 
 def socket_path(config: AgentConfig) -> Path:
-    """Beside the buffer; a long path is shortened by way of the run-time folder."""
-    path = config.buffer.path.with_name(config.buffer.path.name + ".control")
-    if len(str(path)) <= _PATH_MAX:
-        return path
-    return Path(os.environ.get("XDG_RUNTIME_DIR", "/run")) / f"gemba-{config.group}-{config.edge}.control"
+    """Beside the buffer."""
+    return config.buffer.path.with_name(config.buffer.path.name + ".control")
+
+
+@contextlib.contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A name of `path` that a Unix socket takes: its own name may have 107 bytes only, the folder is reached through an open handle."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 class ControlServer:
@@ -43,11 +49,17 @@ class ControlServer:
         """Raises OSError. A socket left behind by a killed agent is replaced: the buffer's lock tells that nobody else is there."""
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
         try:
-            self._server = await asyncio.start_unix_server(self._serve, str(self._path), limit=LINE_MAX)
+            with _short(self._path) as name:
+                listener.bind(name)
+        except OSError:
+            listener.close()
+            raise
         finally:
             os.umask(before)
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=LINE_MAX)
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -78,7 +90,8 @@ def ask(config: AgentConfig, request: dict[str, Any], timeout_s: float = 120.0) 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
         link.settimeout(timeout_s)
         try:
-            link.connect(str(path))
+            with _short(path) as name:
+                link.connect(name)
             link.sendall(json.dumps(request).encode() + b"\n")
             file = link.makefile("rb")
             for line in file:

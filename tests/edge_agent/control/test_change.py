@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from edge_agent import config_text
 from edge_agent.config import AgentConfig
 from edge_agent.control import plan
 from edge_agent.control.change import difference
+from edge_agent.control.socket import ControlServer, NotRunning, ask, socket_path
 from edge_agent.control.status import hours_left, render
 from edge_agent.pipeline.catalogue import Catalogue
 from edge_agent.pipeline.columns import DOUBLE, Columns
@@ -144,3 +146,26 @@ def test_status_in_words_says_rate_lag_gap_next_step_and_hours_left() -> None:
     assert "离线。请检查。" in render(before, after, "zh") and "断开" in render(before, after, "zh")
     assert hours_left(before, after) == pytest.approx(1_999_000_000 / (100 * 21 + 100 * 120) / 3600)
     assert hours_left(before, before) is None
+
+
+def test_the_socket_of_a_deep_folder_is_reached(tmp_path: Path) -> None:
+    """A Unix socket's name has room for 107 bytes."""
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    deep.mkdir(parents=True)
+    found = config(tmp_path, f'[buffer]\npath = "{deep}/edge.buffer"\n' + PLC)
+
+    async def handler(request: dict[str, Any], say: Any) -> dict[str, Any]:
+        return {"heard": request["ask"]}
+
+    async def talk() -> dict[str, Any]:
+        server = ControlServer(socket_path(found), handler)
+        await server.start()
+        try:
+            return await asyncio.to_thread(lambda: next(ask(found, {"ask": "status"})))
+        finally:
+            await server.stop()
+
+    assert asyncio.run(talk()) == {"heard": "status", "done": True}
+    assert not socket_path(found).exists()
+    with pytest.raises(NotRunning):
+        next(ask(found, {"ask": "status"}))
