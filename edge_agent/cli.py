@@ -74,7 +74,13 @@ def _run_options(made: argparse.ArgumentParser) -> None:
 def _run(given: argparse.Namespace) -> int:
     from edge_agent.running import run
 
-    return asyncio.run(run(_config(given), clock_of(given), take_over=given.take_over))
+    config = _config(given)
+    if sys.stderr.isatty():  # a person started it and would otherwise see nothing where all is well
+        how = f"gemba-edge status --config {given.config}"
+        en = f"{config.edge} runs with {len(config.sources)} source(s). How it is: `{how}` in another window. Stop it: Ctrl-C."
+        zh = f"{config.edge} 正在运行,数据源 {len(config.sources)} 个。另开窗口用 `{how}` 查看状态;Ctrl-C 停止。"
+        sys.stderr.write((en if given.lang == "en" else zh) + "\n")
+    return asyncio.run(run(config, clock_of(given), take_over=given.take_over))
 
 
 def _enrol_options(made: argparse.ArgumentParser) -> None:

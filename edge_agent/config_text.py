@@ -26,6 +26,13 @@ from edge_agent.sources.registry import resolve_devices
 _BROKER_FILES = ("password_file", "credentials_file", "ca_file", "cert_file", "key_file")
 _PATHS = {"path", *_BROKER_FILES}.union(*(kind.files | kind.folders.keys() for kind in KINDS))
 _TYPES = "、".join(f'"{kind.type}"' for kind in KINDS)
+_EN = {  # where pydantic's own words are those of a programmer
+    "missing": "this is missing",
+    "extra_forbidden": "there is no such key",
+    "model_type": "this must be a table, as { key = value }",
+    "union_tag_invalid": f"type must be one of {_TYPES.replace('、', ', ')}",
+    "union_tag_not_found": f"type must be one of {_TYPES.replace('、', ', ')}",
+}
 _ZH = {
     "missing": "缺少此项",
     "extra_forbidden": "没有这个配置项",
@@ -42,6 +49,7 @@ _ZH = {
     "literal_error": "不是允许的取值",
     "enum": "不是允许的取值",
     "too_short": "至少需要一项",
+    "model_type": "应为一张表,如 { 项 = 值 }",
     "union_tag_invalid": f"type 应为 {_TYPES} 之一",
     "union_tag_not_found": f"type 应为 {_TYPES} 之一",
     "state_map": "states 应为 packml、opc40001、mtconnect 或一张表",
@@ -66,13 +74,14 @@ class Problem:
         return f"{line}{self.where}: {self.en if lang == 'en' else self.zh}" if self.where else f"{line}{self.en if lang == 'en' else self.zh}"
 
 
-def load(path: Path) -> AgentConfig:
-    """The config with paths made absolute. Raises ConfigInvalid that lists every problem."""
+def load(path: Path, *, called: Path | None = None) -> AgentConfig:
+    """The config with paths made absolute. Raises ConfigInvalid that lists every problem; `called` is what the person named, where that is a copy."""
     config, problems = check(path)
     if config is None or problems:
         listed_en = "\n  ".join(p.text("en") for p in problems)
         listed_zh = "\n  ".join(p.text("zh") for p in problems)
-        raise ConfigInvalid(f"{path} cannot be used:\n  {listed_en}", f"{path} 有误:\n  {listed_zh}", "", "")
+        name = called or path
+        raise ConfigInvalid(f"{name} cannot be used:\n  {listed_en}", f"{name} 有误:\n  {listed_zh}", "", "")
     return config
 
 
@@ -95,7 +104,7 @@ def check(path: Path) -> tuple[AgentConfig | None, list[Problem]]:
     try:
         config = AgentConfig.model_validate(raw)
     except ValidationError as error:
-        found = [_problem(detail, lines) for detail in error.errors() if detail["type"] not in said]
+        found = [_problem(detail, lines) for detail in error.errors() if detail["type"] not in said and not _is_other_shape(detail)]
         return None, sorted(found + across, key=lambda problem: problem.line)
     return config, across + _beyond_the_model(config, lines)
 
@@ -172,11 +181,16 @@ def _dotted(text: str) -> tuple[str, ...]:
     return tuple(out)
 
 
+def _is_other_shape(detail: ErrorDetails) -> bool:
+    """`states` may be a name or a table: where a table is written, "should be a text" is no news."""
+    return detail["loc"][-2:] == ("states", "str") and isinstance(detail.get("input"), dict)
+
+
 def _problem(detail: ErrorDetails, lines: _Lines) -> Problem:
-    path = [str(part) for part in detail["loc"] if part != "[key]"]
+    path = [str(part) for part in detail["loc"] if part != "[key]" and not str(part).startswith("dict[")]
     if path[0] == "sources" and len(path) > 2 and path[2] in BY_TYPE:
         del path[2]  # the kind by which the union was told apart
-    en = detail["msg"]
+    en = _EN.get(detail["type"], detail["msg"])
     zh = _ZH.get(detail["type"], detail["msg"])
     given = detail.get("input")
     if detail["type"] not in ("missing", "extra_forbidden") and isinstance(given, (str, int, float, bool)):

@@ -81,8 +81,10 @@ def apply(current: Path, new: Path, lang: Lang, *, watch_s: float = WATCH_S) -> 
         try:
             shutil.copyfile(new, candidate)  # beside the old one: relative paths mean the same
         except OSError as error:
-            raise ConfigInvalid(f"{new} cannot be read: {error}.", f"无法读取 {new}:{error}。") from error
-        show_change(running, config_text.load(candidate), lang)
+            raise ConfigInvalid(
+                f"{new} cannot be read: {error.strerror}.", f"无法读取 {new}:{error.strerror}。", "Correct the name.", "请检查文件名。"
+            ) from error
+        show_change(running, config_text.load(candidate, called=new), lang)
         say("")
         say(f"正在应用,观察最多 {watch_s:.0f} 秒…" if lang == "zh" else f"applying, watching for up to {watch_s:.0f} s …")
         answer: dict[str, Any] = {}

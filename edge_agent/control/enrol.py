@@ -42,8 +42,8 @@ def enrol(server: str, code: str, config: Path, ca_file: Path | None, lang: str)
     else:
         _write(config, head)
         said = (
-            f"已注册为 {edge},已写 {config}。下一步:gemba-edge browse 查看 PLC,把数据源加进去。",
-            f"enrolled as {edge}; {config} is written. Next: look at your PLC with `gemba-edge browse` and add it as a source.",
+            f"已注册为 {edge},已写 {config}。下一步:gemba-edge browse opc.tcp://PLC:4840 --propose {config} 查看 PLC 并把它加进去。",
+            f"enrolled as {edge}; {config} is written. Next, for a PLC: `gemba-edge browse opc.tcp://PLC:4840 --propose {config}`.",
         )
         sys.stdout.write(f"{said[lang == 'en']}\n")
     return 0

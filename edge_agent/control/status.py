@@ -126,7 +126,11 @@ def render(before: dict[str, Any], after: dict[str, Any], lang: Lang) -> str:
         ),
     ]
     if delivery["error"]:
-        lines.append(f"  ! {delivery['error']}")
+        lines.append(
+            f"  ! {delivery['error']}。请检查 gemba-server 是否运行、[[brokers]] 中的地址和登录信息;不会丢失数据。"
+            if zh
+            else f"  ! {delivery['error']}. Look whether gemba-server runs, and at address and sign-in in [[brokers]]; nothing is lost meanwhile."
+        )
     if buffer["disk_full"] or buffer["full"]:
         lines.append("  ! 磁盘或缓冲已满,请清理磁盘或加大 max_mb。" if zh else "  ! disk or buffer is full: free space, or raise max_mb.")
     rates = {source["name"]: source["values"] for source in before["sources"]}

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[Callable[[Settings, argparse.Namespace], int], str]] =
     "init": (serve.init, "make the data folder and tables, and the first administrator or a one-time set-up token"),
     "serve": (serve.serve, "run the server (migrates first)"),
     "migrate": (serve.migrate, "bring the tables to the newest revision; a copy is kept"),
+    "add-machine": (serve.add_machine, "add a machine to the plant model, with its line where that is new; the server may run"),
     "invite-edge": (serve.invite_edge, "print a one-time code by which an edge box becomes this plant's; the server may run"),
     "broker-credentials": (brokers.credentials, "let edges in at the broker, or put them out: passwords, rights, files for Mosquitto"),
     "ca": (brokers.authority, "an own certificate authority for TLS: make it, issue certificates for broker and edges"),
@@ -57,6 +58,13 @@ def _own_options(name: str, one: argparse.ArgumentParser) -> None:
         one.add_argument("--admin-user", metavar="NAME", help="make the first administrator now (unattended)")
         one.add_argument("--admin-password-file", type=Path, metavar="FILE", help="file with the administrator's password")
         one.add_argument("--admin-name", default="Administrator", help="the administrator's name")
+    if name == "add-machine":
+        one.add_argument("code", help="the machine's code (CNC-03)")
+        one.add_argument("--line", required=True, metavar="CODE", help="its line (L1); made where it is new")
+        one.add_argument("--edge", required=True, metavar="CODE", help="the edge box that will report it (EDGE-L1)")
+        one.add_argument("--device", metavar="CODE", help="its name in the edge's config (default: the machine's code)")
+        one.add_argument("--name", help="what people call it (default: the code)")
+        one.add_argument("--class", dest="machine_class", default="machine", metavar="CODE", help="machines of one kind share reasons and alarms")
     if name == "invite-edge":
         one.add_argument("edge", help="edge id, as in the plant model (EDGE-L1)")
     if name == "broker-credentials":

@@ -8,10 +8,13 @@ import gc
 import logging
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from edge_agent.contract.clock import PlantClock, iso
@@ -22,11 +25,14 @@ from mes_server.cli.words import IN_USE, STOPPED, WRONG_USE, CommandFailed, say
 from mes_server.config import Settings
 from mes_server.identity import access, rules
 from mes_server.identity.hashing import Hasher
+from mes_server.kit.actor import SYSTEM
 from mes_server.kit.acts import Acts
 from mes_server.kit.db import Database
-from mes_server.kit.errors import StorageFailed
+from mes_server.kit.errors import MesError, StorageFailed
 from mes_server.kit.live import Live
 from mes_server.kit.lock import DataFolderLock, is_held
+from mes_server.plant import service as plant
+from mes_server.plant.schemas import PutPlant
 
 
 def clock_of(args: argparse.Namespace) -> PlantClock:
@@ -132,6 +138,45 @@ def init(settings: Settings, args: argparse.Namespace) -> int:
     return 0
 
 
+def add_machine(settings: Settings, args: argparse.Namespace) -> int:
+    """Adds one machine to the plant model, and its line and the plant where they are missing. May run beside the server."""
+    machine = {
+        "code": args.code, "name_zh": args.name or args.code, "name_en": args.name or args.code, "line": args.line,
+        "machine_class": args.machine_class, "edge": args.edge, "device": args.device or args.code,
+    }  # fmt: skip
+    with opened(settings) as db:
+        with db.read() as session:
+            found = plant.view(plant.model(session))
+        model = found.model_dump(exclude={"revision"})
+        if model["site"] is None:
+            model["site"] = {"code": "PLANT", "name_zh": "工厂", "name_en": "Plant", "zone": settings.zone}
+        if any(one.code == args.code for one in found.machines):
+            raise CommandFailed(
+                f"设备 {args.code} 已在工厂模型中；未做更改。", f"Machine {args.code} is in the plant model already; nothing was changed."
+            )
+        if all(one.code != args.line for one in found.lines):
+            model["lines"] = [*model["lines"], {"code": args.line, "name_zh": args.line, "name_en": args.line}]
+        model["machines"] = [*model["machines"], machine]
+        acts = Acts(db, PlantClock(), Live())
+        acts.start()
+        try:
+            put = {"event_id": str(uuid4()), "occurred_at": iso(PlantClock().now_ms()), "model": model, "revision": found.revision}
+            acts.run_sync(plant.put_plant, SYSTEM, PutPlant.model_validate(put))
+        except ValidationError as error:
+            what = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            raise CommandFailed(f"无法这样写入工厂模型：{what}", f"The plant model cannot hold this: {what}", exit_code=WRONG_USE) from error
+        except MesError as error:
+            raise CommandFailed(error.say("zh"), error.say("en")) from error
+        finally:
+            acts.stop()
+    say(
+        f"设备 {args.code} 已加入工厂模型（产线 {args.line}，边缘 {args.edge}，设备号 {machine['device']}）。",
+        f"Machine {args.code} is in the plant model (line {args.line}, edge {args.edge}, device {machine['device']}).",
+        f"下一步 / next: gemba-server invite-edge {args.edge}",
+    )
+    return 0
+
+
 def invite_edge(settings: Settings, args: argparse.Namespace) -> int:
     """Prints a one-time code for an edge box. May run beside the server."""
     with opened(settings) as db:
@@ -142,6 +187,14 @@ def invite_edge(settings: Settings, args: argparse.Namespace) -> int:
             made = access.invite_edge(acts, args.edge, real_now_ms=PlantClock().now_ms(), good_s=good_s, actor=None)
         finally:
             acts.stop()
+        with db.read() as session:
+            model = plant.model(session)
+    if args.edge not in {one.edge for one in model.machines.values()} | {one.edge for one in model.meters.values()}:
+        say(
+            f"注意：工厂模型中没有设备属于边缘 {args.edge}。请核对名称，或先执行 gemba-server add-machine。",
+            f"Note: no machine or meter in the plant model has the edge {args.edge}. Check the name, or do `gemba-server add-machine` as well.",
+            to=sys.stderr,
+        )
     minutes = settings.identity.enrolment_s // 60
     say(
         f"网关 {made.edge} 的注册代码（{minutes} 分钟内有效，仅可使用一次）/ enrolment code (good once, for {minutes} minutes):",

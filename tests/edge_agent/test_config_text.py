@@ -58,6 +58,7 @@ def test_every_error_at_once_with_its_line(tmp_path: Path, lang: str, capsys: py
         assert f"{word} {line}" in out, out
     assert "host" in out, "the near miss of hots"
     assert "server_fingerprint" in out
+    assert not any(word in out for word in ("Extra inputs", "Field required", "Input tag", "dict[")), "a programmer's words"
 
 
 def test_files_and_models_are_checked_when_the_model_is_content(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,14 +14,14 @@ from edge_agent.errors import ConfigInvalid, EdgeError, SourceMisconfigured
 from edge_agent.sources.opcua import client, desk, trust
 from edge_agent.sources.opcua.browse import node_text
 from edge_agent.sources.opcua.cautions import cautions
-from edge_agent.sources.opcua.certificates import facts
+from edge_agent.sources.opcua.certificates import NAMELESS, facts
 from edge_agent.sources.opcua.config import OpcUaConfig
 from edge_agent.sources.opcua.explore import Explored, explore
 from edge_agent.sources.opcua.guess import MAYBE, Guess, guess
 from edge_agent.sources.opcua.propose import Candidate, Model, file_text, propose
 from edge_agent.terminal import say, warn
 
-EDGE, SOURCE = "browse", "PLC"
+CONFIG, SOURCE = Path("edge.toml"), "PLC"
 VALUE_CHARS = 28
 
 
@@ -40,13 +41,23 @@ class Call:
 
 async def browse_url(call: Call, lang: str) -> int:
     """Prints the tree; exit 0. Raises SourceLost, SourceMisconfigured, ConfigInvalid."""
-    config = await _trusted(_config(call), call, lang)
+    start = "" if call.propose is None else begun(call.propose)
+    edge = edge_of(start)
+    config = await _trusted(_config(call), call, edge, lang)
     for words in cautions(config):
         warn(words[0] if lang == "en" else words[1])
-    found = await look(config, SOURCE, EDGE, call.watch_s, lang)
+    found = await look(config, SOURCE, edge, call.watch_s, lang)
     guesses = {index: guess(found.seen(index)) for index in found.variables}
     show(found, guesses, lang)
-    return 0 if call.propose is None else write(call, config, found, guesses, lang)
+    return 0 if call.propose is None else write(call, config, found, guesses, lang, start)
+
+
+def edge_of(start: str) -> str:
+    """Who this box is, so that the PLC trusts one certificate once: as in the file that is gone on with, else as in ./edge.toml."""
+    try:
+        return str(tomllib.loads(start or CONFIG.read_text(encoding="utf-8")).get("edge", NAMELESS))
+    except (OSError, ValueError):
+        return NAMELESS
 
 
 def _config(call: Call) -> OpcUaConfig:
@@ -69,13 +80,13 @@ def _config(call: Call) -> OpcUaConfig:
         ) from error
 
 
-async def _trusted(config: OpcUaConfig, call: Call, lang: str) -> OpcUaConfig:
+async def _trusted(config: OpcUaConfig, call: Call, edge: str, lang: str) -> OpcUaConfig:
     """The config with the fingerprint that a person gave or confirms now."""
     if config.security == "none" or call.fingerprint is not None:
         return config
     if trust.kept_path(config.pki_dir, SOURCE).is_file():
         return config
-    shown = await desk.ask_server(config, SOURCE, EDGE)
+    shown = await desk.ask_server(config, SOURCE, edge)
     found = facts(shown.leaf)
     say(("The server shows this certificate:" if lang == "en" else "服务器出示的证书:") + "\n" + trust.shown_lines(found, lang))
     if not sys.stdin.isatty():
@@ -142,8 +153,27 @@ def _described(found: Explored, what: Guess, index: int, lang: str) -> str:
 
 
 # --- the file ------------------------------------------------------------------------------------------------------------------
-def write(call: Call, config: OpcUaConfig, found: Explored, guesses: dict[int, Guess], lang: str) -> int:
-    """Writes the proposed config; it is checked before anybody uses it. Raises EdgeError when the file cannot be written."""
+def begun(path: Path) -> str:
+    """What `enrol` wrote there: who this box is, no source yet. Empty where there is no file. Raises EdgeError for any other file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        keys = tomllib.loads(text)
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError):
+        keys = {}
+    if "edge" in keys and "sources" not in keys:
+        return text
+    raise EdgeError(
+        f"{path} is there already and is more than what `enrol` writes: it stays as it is.",
+        f"{path} 已存在,且不只是 `enrol` 写的内容:保持不变。",
+        "Name another file, then copy its [sources.…] tables over.",
+        "请换一个文件名,再把其中的 [sources.…] 表复制过来。",
+    )
+
+
+def write(call: Call, config: OpcUaConfig, found: Explored, guesses: dict[int, Guess], lang: str, start: str = "") -> int:
+    """Writes the proposed config, after `start`; it is checked before anybody uses it. Raises EdgeError when the file cannot be written."""
     assert call.propose is not None
     candidates = [Candidate(found.walk.path(index), one.node, found.seen(index), guesses[index]) for index, one in found.variables.items()]
     models = [Model(found.walk.path(at), node_text(found.walk.nodes[at].id, found.namespaces), model.name) for at, model in found.models]
@@ -158,8 +188,8 @@ def write(call: Call, config: OpcUaConfig, found: Explored, guesses: dict[int, G
         keys["pki_dir"] = json.dumps(str(config.pki_dir))
     name = "".join(char if char.isalnum() or char in "-_" else "-" for char in f"PLC-{urlsplit(config.url).hostname}")
     try:
-        with call.propose.open("x", encoding="utf-8") as file:
-            file.write(file_text(devices, name, keys, lang))
+        with call.propose.open("a" if start else "x", encoding="utf-8") as file:
+            file.write(file_text(devices, name, keys, lang, start))
     except OSError as error:
         raise EdgeError(
             f"{call.propose} cannot be written: {error}.", f"无法写入 {call.propose}:{error}。", "Name another file.", "请换一个文件名。"
@@ -172,6 +202,10 @@ def write(call: Call, config: OpcUaConfig, found: Explored, guesses: dict[int, G
             else f"已写入 {call.propose},但没有把握足够的行。请在设备运行时观察更久(--watch 120),或手动去掉正确行的 #。"
         )
         return 1
+    waiting = [line.toml.partition(" =")[0] for device in devices if device.is_sure for line in device.lines if not line.is_sure]
+    if waiting:
+        names = ", ".join(dict.fromkeys(waiting))
+        say(f"waiting for you, with # before it: {names}" if lang == "en" else f"待您确认(行首带 #):{names}")
     _, problems = config_text.check(call.propose)
     for problem in problems:
         warn(problem.text(lang))

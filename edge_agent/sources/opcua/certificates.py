@@ -104,6 +104,13 @@ def expiry(whose: Words, valid_to: datetime, now: datetime, then: Words) -> Word
     return f"{urgent[0]}{whose[0]} ends in {days} day(s), on {day}. {then[0]}", f"{urgent[1]}{whose[1]}将在 {days} 天后({day})过期。{then[1]}"
 
 
+NAMELESS = "browse"  # who a box is that has no config yet
+
+
+def application_uri(edge: str) -> str:
+    return f"urn:gemba:edge:{edge}"
+
+
 # --- our own -------------------------------------------------------------------------------------------------------------------
 class Own(NamedTuple):
     certificate: Path  # DER
@@ -120,6 +127,8 @@ def own_certificate(pki_dir: Path, uri: str, server_host: str = "") -> Own:
     if not (own.certificate.exists() and own.key.exists()):
         make_own(pki_dir, uri, server_host)
     elif uri not in (named := facts(load(own.certificate)).uris):
+        if named == (application_uri(NAMELESS),):
+            return make_own(pki_dir, uri, server_host)  # by `browse`, before this box had a name
         raise SourceMisconfigured(
             f"Our certificate {own.certificate} names {', '.join(named) or 'nothing'}, but this edge is {uri}.",
             f"本机证书 {own.certificate} 的 URI 为 {'、'.join(named) or '空'},但本网关为 {uri}。",

@@ -320,6 +320,8 @@ def in_words(config: OpcUaConfig) -> Iterator[None]:
     except ua.UaStatusCodeError as error:
         raise _refused(error, config) from error
     except _TRANSPORT_ERRORS as error:
+        if "No matching endpoints" in str(error):
+            raise _not_offered(config) from error
         known = _lost(error, config.url)
         if isinstance(error, OSError):
             raise SourceAway(known.en, known.zh, known.next_en, known.next_zh) from error
@@ -344,6 +346,16 @@ def _refused(error: ua.UaStatusCodeError, config: OpcUaConfig) -> SourceLost | S
             f"请让服务器信任 {config.pki_dir / 'own' / 'certificate.der'}。",
         )
     return _lost(error, config.url)
+
+
+def _not_offered(config: OpcUaConfig) -> SourceMisconfigured:
+    wanted = config.security
+    return SourceMisconfigured(
+        f'The OPC UA server at {config.url} answers, but does not offer security "{wanted}".',
+        f'OPC UA 服务器 {config.url} 有应答,但不提供安全级别 "{wanted}"。',
+        'Write security = "best" (with browse: leave --security out), or switch that policy on at the server.',
+        '请写 security = "best"(browse 时不加 --security),或在服务器上启用该策略。',
+    )
 
 
 def _lost(error: BaseException, where: str = "") -> SourceLost:

@@ -66,7 +66,7 @@ async def trust_server(config: AgentConfig, name: str, wanted: str | None, file:
 
 async def ask_server(source: OpcUaConfig, name: str, edge: str) -> trust.Presented:
     """The certificate of the endpoint that the agent would use; any secured one when the server has no such."""
-    uri = security.application_uri(edge)
+    uri = certificates.application_uri(edge)
     host = urlsplit(source.url).hostname or ""
     with in_words(source):
         own = certificates.own_certificate(source.pki_dir, uri, host)
@@ -123,7 +123,7 @@ def own_certificates(config: AgentConfig, renew: bool, lang: str) -> int:
         raise ConfigInvalid(
             "The config has no OPC UA source.", "配置中没有 OPC UA 数据源。", "Only OPC UA needs a certificate.", "仅 OPC UA 需要证书。"
         )
-    uri = security.application_uri(config.edge)
+    uri = certificates.application_uri(config.edge)
     for folder, source in {source.pki_dir: source for source in sources.values()}.items():
         host = urlsplit(source.url).hostname or ""
         own = certificates.make_own(folder, uri, host) if renew else certificates.own_certificate(folder, uri, host)

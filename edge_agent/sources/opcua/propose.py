@@ -259,18 +259,22 @@ _HEAD = {
 }
 
 
-def file_text(devices: Sequence[Device], source: str, keys: Mapping[str, str], lang: str = "en") -> str:
-    """The whole file. `keys`: TOML literals of the source's own table (url, security, user, …)."""
+def file_text(devices: Sequence[Device], source: str, keys: Mapping[str, str], lang: str = "en", start: str = "") -> str:
+    """The whole file, or what follows `start`, which says who this box is. `keys`: TOML literals of the source's own table."""
     url = json.loads(keys["url"])
-    out = [
-        _HEAD[lang].format(url=url),
-        "",
+    whose = [
         'group = "PLANT"  # ' + ("the site, as the server knows it" if lang == "en" else "工厂,与服务器一致"),
         'edge = "EDGE-1"  # ' + ("this box" if lang == "en" else "本网关"),
         "",
         "[[brokers]]",
         'host = "127.0.0.1"  # ' + {"en": "or credentials_file = the file the server made", "zh": "或 credentials_file = 服务器生成的文件"}[lang],
         "",
+    ]
+    out = [
+        *([""] if start else []),
+        _HEAD[lang].format(url=url),
+        "",
+        *([] if start else whose),
         f"[sources.{source}]",
         'type = "opcua"',
         *(f"{key} = {value}" for key, value in keys.items()),

@@ -22,7 +22,7 @@ from edge_agent.errors import SourceLost, SourceMisconfigured
 from edge_agent.health import Standing
 from edge_agent.sources.opcua import certificates, trust
 from edge_agent.sources.opcua.cautions import cautions
-from edge_agent.sources.opcua.certificates import Words, own_certificate
+from edge_agent.sources.opcua.certificates import Words, application_uri, own_certificate
 from edge_agent.sources.opcua.config import OpcUaConfig
 
 SESSION_TIMEOUT_MS = 60_000
@@ -63,10 +63,6 @@ class Secured:
     client: Client
     policy: str
     standing: tuple[Standing, ...]
-
-
-def application_uri(edge: str) -> str:
-    return f"urn:gemba:edge:{edge}"
 
 
 # --- which endpoint ------------------------------------------------------------------------------------------------------------

@@ -126,7 +126,8 @@ def test_what_cannot_be_changed_or_asked_is_said_in_words(plant: Plant, tmp_path
     assert "cannot change while the agent runs" in capsys.readouterr().err
     new.write_text("nonsense = [")
     assert plant.run("apply", str(new)) == 1
-    assert "not TOML" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "not TOML" in said and str(new) in said and ".apply-" not in said
     plant.agent.terminate()
     assert main(["--lang", "zh", "status", "--config", str(plant.config)]) == 1
     assert "没有应答" in capsys.readouterr().err

@@ -251,6 +251,32 @@ def test_the_sample_configuration_is_valid_and_whole(tmp_path: Path) -> None:
     assert good.returncode == 0, good.stderr
 
 
+def test_a_machine_is_added_and_nothing_else_changes(data: Path) -> None:
+    init(data)
+    add = ("add-machine", "--data", str(data), "--line", "L1", "--edge", "EDGE-L1")
+    first = run_cli(*add, "CNC-03", "--name", "Lathe 3")
+    assert first.returncode == 0 and "invite-edge EDGE-L1" in first.stdout, first.stderr
+    assert run_cli(*add, "CNC-04", "--class", "cnc").returncode == 0
+    again = run_cli(*add, "CNC-03")
+    assert again.returncode == 1 and "already" in again.stderr
+    taken = run_cli(*add, "CNC-05", "--device", "CNC-04")
+    assert taken.returncode == 1 and "already the device of CNC-04" in taken.stderr
+    wrong = run_cli(*add, "CNC 05")
+    assert wrong.returncode == 2 and "cannot hold this" in wrong.stderr
+    server = ServerProcess(data)
+    try:
+        plant = sign_in(server.url).get("/plant").json()
+    finally:
+        assert server.stop() == 0
+    assert [line["code"] for line in plant["lines"]] == ["L1"]
+    assert [(one["code"], one["name_en"], one["edge"], one["device"]) for one in plant["machines"]] == [
+        ("CNC-03", "Lathe 3", "EDGE-L1", "CNC-03"),
+        ("CNC-04", "CNC-04", "EDGE-L1", "CNC-04"),
+    ]
+    proof = run_cli("verify", "--data", str(data))
+    assert proof.returncode == 0, proof.stdout
+
+
 def test_commands_on_an_empty_folder_say_so(data: Path) -> None:
     for command in ("verify", "backup"):
         bad = run_cli(command, "--data", str(data))

@@ -123,7 +123,7 @@ def test_a_code_from_the_command_line_beside_a_running_server(server: RunningSer
         check=True,
         timeout=60,
     )
-    assert "EDGE-L8" in made.stdout
+    assert "EDGE-L8" in made.stdout and "add-machine" in made.stderr, "no machine has this edge: said, not refused"
     code = next(line.split()[-1] for line in made.stdout.splitlines() if "gemba-edge enrol" in line)
     # the command line's clock is the wall clock, the test server's stands: it is asked at the same time
     server.real.set_ms(time.time_ns() // 1_000_000)

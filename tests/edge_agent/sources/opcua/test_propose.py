@@ -11,6 +11,7 @@ from asyncua import ua
 
 from edge_agent import config_text
 from edge_agent.__main__ import main
+from edge_agent.sources.opcua.browse_command import edge_of
 from edge_agent.sources.opcua.config import OpcUaConfig
 from edge_agent.sources.opcua.guess import Guess, Seen, guess
 from edge_agent.sources.opcua.propose import Candidate, Model, devices_of, file_text, propose
@@ -162,6 +163,28 @@ def test_browse_an_address_propose_check_read(moving: Plc, tmp_path: Path, capsy
     assert "SAW-01\tgood\t" in capsys.readouterr().out
     assert main(["browse", moving.url, "--security", "none", "--watch", "0", "--propose", str(path)]) == 1, "a file that is there is not overwritten"
     assert "Name another file" in capsys.readouterr().err
+
+
+def test_browse_goes_on_with_what_enrol_wrote(moving: Plc, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text('group = "PUMP"\nedge = "EDGE-L1"\nhost = "gemba"\n\n[[brokers]]\ncredentials_file = "EDGE-L1.json"\n')
+    (tmp_path / "EDGE-L1.json").write_text('{"host": "127.0.0.1", "port": 1883, "user": "EDGE-L1", "password": "x", "host_id": "gemba"}')
+    assert main(["browse", moving.url, "--security", "none", "--watch", "3", "--propose", str(path)]) == 0
+    config, problems = config_text.check(path)
+    assert config is not None and not problems
+    assert (config.group, config.edge, len(config.brokers), len(config.sources)) == ("PUMP", "EDGE-L1", 1, 1)
+    before = path.read_text()
+    assert main(["browse", "opc.tcp://127.0.0.1:1", "--security", "none", "--propose", str(path)]) == 1
+    assert "is there already" in capsys.readouterr().err, "said before anything is watched"
+    assert path.read_text() == before
+
+
+def test_browse_shows_the_plc_the_certificate_that_the_agent_will_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert edge_of("") == "browse"
+    (tmp_path / "edge.toml").write_text('edge = "EDGE-L1"')
+    assert edge_of("") == "EDGE-L1"
+    assert edge_of('edge = "EDGE-L2"') == "EDGE-L2"
 
 
 def test_browse_says_what_it_needs(moving: Plc, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,6 +120,17 @@ async def strip_the_strongest_once(server: Server, settings: OpcUaConfig) -> Non
     await refused(settings, "The server offers Aes256Sha256RsaPss, but on the way here")
 
 
+def test_a_level_that_the_server_does_not_offer_is_not_called_a_network_fault(tmp_path: Path) -> None:
+    port = free_port()
+
+    async def run() -> None:
+        async with asyncua_server(tmp_path, make("plc"), port, (ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt,)):
+            with pytest.raises(SourceMisconfigured, match='answers, but does not offer security "none"'):
+                await connected(config(tmp_path, port, security="none"))
+
+    asyncio.run(run())
+
+
 STRONG = POLICIES[:4]  # Node itself refuses Basic128Rsa15's padding (CVE-2023-46809)
 
 

@@ -132,6 +132,12 @@ def test_an_outdated_revocation_list_is_said() -> None:
     assert trust.outdated(store(lists=(revoke(ROOT),)), NOW) is None
 
 
+def test_a_certificate_of_a_box_without_a_name_is_replaced_when_it_has_one(tmp_path: Path) -> None:
+    certificates.own_certificate(tmp_path, certificates.application_uri(certificates.NAMELESS))
+    own = certificates.own_certificate(tmp_path, "urn:gemba:edge:E")
+    assert certificates.facts(certificates.load(own.certificate)).uris == ("urn:gemba:edge:E",)
+
+
 def test_our_certificate_names_us_and_our_address_and_is_renewed_on_demand(tmp_path: Path) -> None:
     first = certificates.own_certificate(tmp_path, "urn:gemba:edge:E", "127.0.0.1")
     found = certificates.facts(certificates.load(first.certificate))
