@@ -24,7 +24,7 @@ demo: setup ## a living plant in the browser: PLCs, meters, edges, broker, serve
 
 test: setup services ## every test but the long ones (under 15 minutes on 2 cores)
 	@echo "» testing (PostgreSQL, Mosquitto and Chromium are started by the tests themselves)"
-	@GEMBA_TEST_FLOOR=1 $(PY) -m pytest $(TESTS) -m "not full" -n $(WORKERS) --dist loadfile -q
+	@GEMBA_TEST_FLOOR=1 $(PY) -m pytest $(TESTS) -m "not full" -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q
 
 test-full: setup services ## all tests: 8-hour plants, every seed, fault sweeps (hours)
 	@echo "» testing everything; this takes hours"

@@ -263,6 +263,6 @@ def test_health_says_what_screens_need(made: Bench) -> None:
         (row,) = ingest.edges_health(made.service, session)
         progress = ingest.history_progress(made.service, session)
     assert row["online"] and row["epoch"] == EPOCH and (row["stored_up_to"], row["last_record"], row["waiting"]) == (1, 2, 1)
-    assert row["sources"] == [{"name": "PLC-L1", "status": "connected", "error": None, "rate": 31.5, "clock_offset_ms": None}]
+    assert row["sources"] == [{"name": "PLC-L1", "status": "connected", "error": None, "rate": 31.5, "clock_offset_ms": None, "lag_s": None}]
     assert progress == {"expected": 2, "stored": 1, "done": True}
     assert names.BUFFER_WAITING in made.service.nodes_of("EDGE-L1")[0].health
