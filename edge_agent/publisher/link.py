@@ -121,13 +121,17 @@ class Link:
                 return
             client.subscribe([(topic, 1) for topic in topics])
 
+        told: list[bool] = []
+
         def on_subscribe(client: mqtt.Client, topics: list[str], mid: int, reasons: list[Any], properties: Any) -> None:
             refused = [topic for topic, reason in zip(topics, reasons, strict=False) if reason.is_failure]
             if refused:
                 self._post(Closed(number, f"{where} does not let us subscribe {', '.join(refused)}"))
                 client.disconnect()
                 return
-            self._post(Connected(number))
+            if not told:  # `ask_again` is granted too
+                told.append(True)
+                self._post(Connected(number))
 
         def on_message(client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
             self._post(Message(number, message.topic, bytes(message.payload), time.monotonic()))
@@ -153,6 +157,11 @@ class Link:
         self._unsent.append((info, len(payload)))
         self._unsent_bytes += len(payload)
         return True
+
+    def ask_again(self, topic: str) -> None:
+        """Subscribes once more: the broker sends again what it retains there (MQTT 3.1.1, 3.8.4)."""
+        if self._client is not None:
+            self._client.subscribe(topic, 1)
 
     @contextmanager
     def batched(self) -> Iterator[None]:

@@ -27,6 +27,9 @@ from edge_agent.publisher.link import Closed, Connected, Link, LinkEvent, Messag
 REBIRTH_MIN_S = 1.0  # a storm of rebirth requests is answered once a second
 CONNECT_S = 15.0  # from CONNECT to SUBACK at most
 HOST_WAIT_S = 20.0  # with several brokers: this long for the host to show up on one
+STATE_AGAIN_S = (
+    3.0  # a broker may lose the host's STATE that is published while we subscribe (NATS does, once in a hundred): nothing would wake us again
+)
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 5.0
 STEADY_S = 2.0  # a session that held this long was a good one; shorter ones (two agents with one client id) make the pauses grow
 FENCED_MIN_S = 5.0
@@ -87,6 +90,7 @@ class EdgeNode:
         self._bdseq = 0
         self._seq = 0
         self._since_s = 0.0
+        self._asked_s = 0.0
         self._next_try_s = 0.0
         self._failures = 0
         self._host_online = False
@@ -114,6 +118,9 @@ class EdgeNode:
             if len(self._config.brokers) > 1 and now_s - self._since_s > HOST_WAIT_S:
                 self._link.close()
                 self._down(now_s, f"host {self._config.host} is not online at {self._name()}")
+            elif now_s - self._asked_s > STATE_AGAIN_S:
+                self._asked_s = now_s
+                self._link.ask_again(state_topic(self._config.host))
         elif self.phase is Phase.BORN and self._failures and now_s - self._since_s > STEADY_S:
             self._failures = 0
         elif self.phase is Phase.BORN and self._rebirth and now_s - self._born_s >= REBIRTH_MIN_S:
@@ -149,7 +156,7 @@ class EdgeNode:
         if event.connection != self._link.connection or self.phase is Phase.DOWN:
             return
         if isinstance(event, Connected):
-            self.phase, self._since_s = Phase.WAITING, now_s
+            self.phase, self._since_s, self._asked_s = Phase.WAITING, now_s, now_s
         elif isinstance(event, Closed):
             self._down(now_s, event.reason)
         else:

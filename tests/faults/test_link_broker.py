@@ -164,6 +164,27 @@ def test_r15_black_hole(tmp_path: Path) -> None:
         link.exact()
 
 
+@pytest.mark.parametrize("kind", ["nats", pytest.param("mosquitto", marks=pytest.mark.full)])
+def test_a_host_state_that_is_lost_is_asked_for_again(kind: str, tmp_path: Path) -> None:
+    """NATS loses, one time in a hundred, what is published and retained while a client subscribes. The agent would wait for its host for ever."""
+    with broker_of(kind, tmp_path) as broker, FaultProxy(broker.port) as proxy, Plc() as plc, Host(broker) as host:
+        Machine(plc)
+        host.offline()
+        user, password = broker.credentials("EDGE-L1")
+        where = tmp_path / "broker.json"
+        where.write_text(json.dumps({"host": "127.0.0.1", "port": proxy.port, "user": user, "password": password}))
+        text = config_text(where, machine_source(plc, METRICS, device_more=MORE))
+        (tmp_path / "edge.toml").write_text(text.replace("keepalive_s = 5", "keepalive_s = 120"))
+        with running(tmp_path / "edge.toml") as agent:
+            eventually(lambda: agent.worker.node.phase is Phase.WAITING and agent.worker.node._host_stamp == host.stamp, 20, why="it heard: offline")
+            proxy.black_hole()
+            host.online()
+            eventually(lambda: proxy.bytes_swallowed > 0, 20, why="the STATE is lost")
+            proxy.pass_on()
+            eventually(lambda: host.last("SAW-01", "good_total") == FIRST, 20, why="it asked again, and was born")
+            assert proxy.accepted == 1, "over the same connection"
+
+
 def test_a_link_that_swallows_does_not_eat_the_memory(tmp_path: Path) -> None:
     """The stall trap of a peer: the client's queue takes everything and looks healthy. Ours says "no room" at its bound, and goes on when it can."""
     events: list[object] = []

@@ -60,10 +60,10 @@ class Broker:
 
     def start(self) -> None:
         self.process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until = time.monotonic() + 15
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             assert self.process.poll() is None, f"{self.kind} ended with {self.process.returncode}: {' '.join(self._command)}"
-            with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), timeout=0.2):
+            with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), timeout=1):
                 return
             time.sleep(0.02)
         raise AssertionError(f"{self.kind} does not listen on {self.port}")
@@ -72,7 +72,7 @@ class Broker:
         """SIGKILL, as a power cut would."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=40)
 
     def restart(self) -> None:
         self.stop()
@@ -82,7 +82,7 @@ class Broker:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(timeout=10)
+                self.process.wait(timeout=40)
             except subprocess.TimeoutExpired:
                 self.kill()
         self.process = None

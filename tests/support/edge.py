@@ -291,7 +291,7 @@ class Host:
         self._client = client
         client.connect(self.broker.host, self.broker.port)
         client.loop_start()
-        assert ready.wait(10)
+        assert ready.wait(60)
 
     def disconnect(self) -> None:
         if self._client is not None:

@@ -65,7 +65,7 @@ class FaultProxy:
         self.bytes_per_s = 0.0
         self.reset_after_bytes: int | None = None
         self.reset_chance = 0.0
-        self.accepted = self.resets = self.bytes_up = self.bytes_down = 0
+        self.accepted = self.resets = self.bytes_up = self.bytes_down = self.bytes_swallowed = 0
         self._dice = random.Random(seed)
         self._swallow = False
         self._loop = asyncio.new_event_loop()
@@ -220,6 +220,7 @@ class FaultProxy:
                     writer.close()
                 return
             if self._swallow:
+                self.bytes_swallowed += len(chunk)
                 continue
             step = self.slice_bytes or len(chunk)
             for at in range(0, len(chunk), step):

@@ -53,6 +53,7 @@ class TestEdge:
         self.host_online = False
         self.births = 0
         self.commands: list[dict[str, Any]] = []
+        self._asked = 0.0
         self._bdseq = 0
         self._seq = 0
         self._lock = threading.RLock()
@@ -101,6 +102,13 @@ class TestEdge:
 
     def _connected(self, client: paho.Client, *_: Any) -> None:
         client.subscribe([(f"spBv1.0/STATE/{HOST_ID}", 1), (self._topic("NCMD"), 1)])
+        self._asked = time.monotonic()
+
+    def _ask_again(self) -> None:
+        """NATS loses, one time in a hundred, what is retained while a client subscribes."""
+        if not self.host_online and self.client.is_connected() and time.monotonic() - self._asked > 2.0:
+            self.client.subscribe(f"spBv1.0/STATE/{HOST_ID}", 1)
+            self._asked = time.monotonic()
 
     def _lost(self, *_: Any) -> None:
         self.online = self.host_online = False
@@ -127,6 +135,7 @@ class TestEdge:
     def _work(self) -> None:
         last_progress, stored = time.monotonic(), -1
         while not self._stop.wait(0.02):
+            self._ask_again()
             if self._rebirth.is_set() and self.host_online:
                 self._rebirth.clear()
                 self.birth()

@@ -10,6 +10,9 @@ from pathlib import Path
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, expect
 
 from tests.browser.dashboards.stage import PASSWORD
+from tests.support.wait import PATIENCE
+
+expect.set_options(timeout=10_000 * PATIENCE)
 
 CHROMIUM_ARGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -67,8 +70,8 @@ def open_page(page: Page, url: str, lang: str) -> None:
     if button.count():
         button.click()
     for _ in range(2):  # a page may learn its window of time first and read its figures then; the app marks itself while it reads
-        expect(page.locator("html:not([data-reading])")).to_have_count(1, timeout=20_000)
-        expect(page.locator(".note[role=status]")).to_have_count(0, timeout=20_000)
+        expect(page.locator("html:not([data-reading])")).to_have_count(1, timeout=20_000 * PATIENCE)
+        expect(page.locator(".note[role=status]")).to_have_count(0, timeout=20_000 * PATIENCE)
 
 
 def overflow(page: Page) -> int:

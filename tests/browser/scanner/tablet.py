@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.support.wait import PATIENCE
+
 if TYPE_CHECKING:
     from tests.browser.scanner.floor import Floor
 
@@ -90,7 +92,7 @@ class Tablet:
         one = cls(ctx, page, floor)
         page.on("pageerror", lambda error: one.faults.append(str(error)))
         page.on("request", lambda request: None if request.url.startswith((floor.url, "blob:", "data:")) else one.outside.append(request.url))
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(15_000 * PATIENCE)
         page.goto(f"{floor.url}/scanner/{path if path is not None else f'?lang={lang}'}")
         one.see(first)
         if badge is not None:
@@ -122,11 +124,11 @@ class Tablet:
     # --- what an eye sees ---------------------------------------------------------------------------------------------------------
     def see(self, test: str, *, timeout_s: float = 10) -> Any:
         found = self.page.locator(f"[data-test={test}]").first
-        found.wait_for(state="visible", timeout=timeout_s * 1000)
+        found.wait_for(state="visible", timeout=timeout_s * PATIENCE * 1000)
         return found
 
     def gone(self, test: str, *, timeout_s: float = 10) -> None:
-        self.page.locator(f"[data-test={test}]").first.wait_for(state="detached", timeout=timeout_s * 1000)
+        self.page.locator(f"[data-test={test}]").first.wait_for(state="detached", timeout=timeout_s * PATIENCE * 1000)
 
     def sees(self, test: str) -> bool:
         return bool(self.page.locator(f"[data-test={test}]").first.is_visible())
@@ -135,20 +137,22 @@ class Tablet:
         return str(self.page.locator(f"[data-test={test}]").first.inner_text())
 
     def wait_text(self, test: str, part: str, *, timeout_s: float = 10) -> None:
-        self.page.locator(f"[data-test={test}]").filter(has_text=part).first.wait_for(state="visible", timeout=timeout_s * 1000)
+        self.page.locator(f"[data-test={test}]").filter(has_text=part).first.wait_for(state="visible", timeout=timeout_s * PATIENCE * 1000)
 
     def number(self, test: str) -> int:
         return int(self.text(test))
 
     def wait_number(self, test: str, value: int, *, timeout_s: float = 10) -> None:
-        self.page.locator(f"[data-test={test}]").filter(has_text=re.compile(f"^{value}$")).first.wait_for(state="visible", timeout=timeout_s * 1000)
+        self.page.locator(f"[data-test={test}]").filter(has_text=re.compile(f"^{value}$")).first.wait_for(
+            state="visible", timeout=timeout_s * PATIENCE * 1000
+        )
 
     def felt(self) -> list[Any]:
         return list(self.page.evaluate("window.__felt"))
 
     def drained(self, *, timeout_s: float = 20) -> None:
         """Everything the tablet had to say has been said."""
-        deadline = timeout_s * 1000
+        deadline = timeout_s * PATIENCE * 1000
         while deadline > 0:
             if self.page.evaluate(QUEUE_IS_EMPTY):
                 return
