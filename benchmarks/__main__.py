@@ -12,13 +12,16 @@ from typing import Any
 
 import benchmarks
 
+EPILOG = "GEMBA_BENCH_MEMORY_S=3600: how long edge_memory watches (default 600 s; the goal's hour is 3600)."
+
 
 def names() -> list[str]:
     return sorted(one.name for one in pkgutil.iter_modules(benchmarks.__path__) if not one.name.startswith("_"))
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures Gemba beside what the engines below give alone.")
+    about = "Measures Gemba beside what the engines below give alone."
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=about, epilog=EPILOG)
     parser.add_argument("name", nargs="*", help=f"which ones (default: all): {', '.join(names())}")
     parser.add_argument("--json", type=Path, help="write one JSON object a row to this file")
     chosen = parser.parse_args()

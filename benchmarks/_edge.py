@@ -93,6 +93,11 @@ class Agent:
     def rss_mb(self) -> float:
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
+    def pss_mb(self) -> float:
+        """As RSS, with shared pages divided by how many share them."""
+        lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("Pss:"))
+
 
 def until(done: Callable[[], Any], seconds: float) -> bool:
     """Polls every 2 ms; False when it took longer."""

@@ -156,24 +156,36 @@ def joined(changes: list[Changes]) -> tuple[Columns, list[int]]:
     return columns_joined([one.columns for one in changes]), overflow
 
 
+_MASK_PARTS = ((_HAS_STATUS, "I"), (_HAS_SOURCE, "q"), (_HAS_SOURCE_PICO, "2x"), (_HAS_SERVER, "8x"), (_HAS_SERVER_PICO, "2x"))
+
+
 def _item_struct(mask: int, scalar: int) -> struct.Struct:
-    code = "<IBB" + _SCALARS[scalar][0]
-    for flag, part in ((_HAS_STATUS, "I"), (_HAS_SOURCE, "q"), (_HAS_SOURCE_PICO, "2x"), (_HAS_SERVER, "8x"), (_HAS_SERVER_PICO, "2x")):
-        if mask & flag:
-            code += part
-    return struct.Struct(code)
+    return struct.Struct("<IBB" + _SCALARS[scalar][0] + "".join(part for flag, part in _MASK_PARTS if mask & flag))
 
 
-_STRUCTS: dict[int, tuple[struct.Struct, int, bool, bool, int]] = {}
+_Entry = tuple[struct.Struct, int, bool, bool, int]
+
+
+_ENTRIES: dict[int, _Entry] = {}
+
+
+def _entry(sig: int) -> _Entry | None:
+    """How an item of this mask | type << 8 is read, made when it is first seen (a server sends a handful of the 384); None: not of fixed size."""
+    mask, scalar = sig & 0xFF, sig >> 8
+    if mask >= 64 or not mask & _HAS_VALUE or scalar not in _SCALARS:
+        return None
+    made = _item_struct(mask, scalar)
+    entry = _ENTRIES[sig] = (made, made.size, bool(mask & _HAS_STATUS), bool(mask & _HAS_SOURCE), _SCALARS[scalar][1])
+    return entry
+
+
+_SIZES = np.zeros(65536, np.uint8)  # by mask | type << 8; 0: not of fixed size
 for _mask in range(64):
     if _mask & _HAS_VALUE:
-        for _type, (_code, _kind) in _SCALARS.items():
-            _made = _item_struct(_mask, _type)
-            _STRUCTS[_mask | _type << 8] = (_made, _made.size, bool(_mask & _HAS_STATUS), bool(_mask & _HAS_SOURCE), _kind)
-_SIZES = np.zeros(65536, np.int64)  # by mask | type << 8; 0: not of fixed size
-for _sig, _entry in _STRUCTS.items():
-    _SIZES[_sig] = _entry[1]
-_STEPS = {_sig: _entry[1] for _sig, _entry in _STRUCTS.items() if _entry[3]}  # those a walk may pass: with a source time
+        _rest = sum(struct.calcsize("<" + part) for flag, part in _MASK_PARTS if _mask & flag)
+        for _type, (_code, _) in _SCALARS.items():
+            _SIZES[_mask | _type << 8] = 6 + struct.calcsize("<" + _code) + _rest
+_STEPS = {int(_sig): int(_SIZES[_sig]) for _sig in np.flatnonzero(_SIZES) if _sig & _HAS_SOURCE}  # those a walk may pass: with a source time
 
 
 class Layouts:
@@ -252,7 +264,7 @@ class Layouts:
         rows = _Rows(body)
         for row in range(n):
             sig = body[at + 4] | body[at + 5] << 8
-            entry = _STRUCTS.get(sig)
+            entry = _ENTRIES.get(sig) or _entry(sig)
             if entry is None:
                 at = rows.odd(row, at, sig)
                 continue
