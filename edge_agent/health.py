@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -28,7 +29,7 @@ class SourceHealth:
     notes: dict[str, tuple[str, str, float]] = field(default_factory=dict)  # device -> what a person should look at (en, zh), since when
     standing: tuple[Standing, ...] = ()  # what must be said as long as it is so (no encryption, a certificate that ends)
     values: int = 0
-    clock_offset_ms: float = 0.0
+    clock_offset_ms: float | None = None  # None: the source has no clock, or nothing it stamped was seen yet
 
     def note(self, device: str, en: str, zh: str) -> None:
         """Something a person should look at; it fades after NOTE_S."""
@@ -68,6 +69,7 @@ NODE_METRICS: tuple[tuple[str, DataType], ...] = (
     (names.BUFFER_HOURS_LEFT, DataType.DOUBLE),
     (names.CLOCK_STATE, DataType.STRING),
     (names.CLOCK_WRONG_BY_MS, DataType.INT64),
+    (names.AGENT_UP_S, DataType.INT64),
 )
 SOURCE_METRICS: tuple[tuple[str, DataType], ...] = (
     (names.SOURCE_STATUS, DataType.STRING),
@@ -78,38 +80,87 @@ SOURCE_METRICS: tuple[tuple[str, DataType], ...] = (
 )
 
 
-class Rates:
-    """Values per second of every source between two reports."""
+MEAN_S = 60.0  # a pace is the mean of the last minute, or of as long as it took to grow a few times, up to an hour:
+MEAN_MAX_S = 3600.0  # between two reports a meter that is read every 10 s gives nothing four times of five
+GROWTHS_MIN = 3
+KNOWN_AFTER_S = 10.0  # what began a moment ago has no pace yet
+
+
+class MeanPace:
+    """Growth per second of a running count that is looked at now and then."""
 
     def __init__(self) -> None:
-        self._last: dict[str, tuple[int, float]] = {}
+        self._points: deque[tuple[float, float]] = deque()  # (when, count) of every look that found it grown; before that, of the first look
+        self._grew = False
 
-    def of(self, health: SourceHealth, now_s: float) -> float:
-        values, when = self._last.get(health.name, (health.values, now_s))
-        self._last[health.name] = (health.values, now_s)
-        return round((health.values - values) / (now_s - when), 1) if now_s > when else 0.0
+    def at(self, count: float, now_s: float) -> float | None:
+        """None: not known yet. Steady steps are measured from step to step, so that it does not matter when they are looked at."""
+        points = self._points
+        if not points or count < points[-1][1]:
+            points.clear()
+            points.append((now_s, count))
+            self._grew = False
+            return None
+        if count > points[-1][1]:
+            if not self._grew:
+                points.clear()  # what a subscription begins with is no pace
+            self._grew = True
+            points.append((now_s, count))
+        while len(points) > GROWTHS_MIN + 1 and now_s - points[1][0] >= MEAN_S:
+            points.popleft()
+        while len(points) > 1 and now_s - points[0][0] > MEAN_MAX_S:
+            points.popleft()
+        (began_s, began), (last_s, last), growths = points[0], points[-1], len(points) - 1
+        if not growths:
+            return 0.0 if now_s - began_s >= MEAN_S else None
+        if growths < GROWTHS_MIN and now_s - began_s < KNOWN_AFTER_S:
+            return None
+        steady = growths >= GROWTHS_MIN and now_s - last_s <= 2 * (last_s - began_s) / growths
+        return (last - began) / ((last_s if steady else now_s) - began_s)
+
+
+def digits(value: float | None) -> float | None:
+    """Four of them: a pace says no more, and is told only when it changed."""
+    return None if value is None else float(f"{value:.4g}")
+
+
+class Rates:
+    """Values per second of every source, looked at every second."""
+
+    def __init__(self) -> None:
+        self._means: dict[str, MeanPace] = {}
+        self._now: dict[str, float | None] = {}
+
+    def look(self, healths: Iterable[SourceHealth], now_s: float) -> None:
+        self._now = {health.name: self._of(health, now_s) for health in healths}
+
+    def of(self, source: str) -> float | None:
+        """0 while the source is away, None while its pace is not known yet."""
+        return self._now.get(source)
+
+    def _of(self, health: SourceHealth, now_s: float) -> float | None:
+        if health.status in ("lost", "misconfigured"):
+            self._means.pop(health.name, None)
+            return 0.0
+        return digits(self._means.setdefault(health.name, MeanPace()).at(health.values, now_s))
 
 
 BYTES_A_VALUE, BYTES_A_RECORD = 21.0, 120.0  # of the buffer file, measured; for the hours that are left
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How far the buffer was at one moment."""
+class BufferPace:
+    """How long the buffer lasts if the server went away now. Looked at every second."""
 
-    at_s: float
-    values: int
-    records: int
+    def __init__(self) -> None:
+        self._mean = MeanPace()
+        self.hours_left: float | None = None  # None while the pace is not known, or when nothing comes in
 
-    def hours_left(self, before: Pace, room_bytes: float) -> float | None:
-        """Hours until `room_bytes` are used up at the pace since `before`; None when nothing came in."""
-        took_s = self.at_s - before.at_s
-        if took_s <= 0:
-            return None
-        per_s = ((self.values - before.values) * BYTES_A_VALUE + (self.records - before.records) * BYTES_A_RECORD) / took_s
-        return max(0.0, room_bytes / per_s / 3600.0) if per_s > 0 else None
+    def look(self, values: int, records: int, room_bytes: float, now_s: float) -> None:
+        """`values`, `records`: written so far."""
+        per_s = self._mean.at(values * BYTES_A_VALUE + records * BYTES_A_RECORD, now_s)
+        self.hours_left = digits(max(0.0, room_bytes / per_s / 3600.0)) if per_s else None
 
 
-def source_values(health: SourceHealth, rate: float, lag_s: float) -> tuple[Value, ...]:
+def source_values(health: SourceHealth, rate: float | None, lag_s: float) -> tuple[Value, ...]:
     """In the order of SOURCE_METRICS."""
     return health.status, health.words(), rate, health.clock_offset_ms, lag_s

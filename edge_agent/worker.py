@@ -25,7 +25,7 @@ from edge_agent.contract.delivery import Mark
 from edge_agent.contract.names import GapCause
 from edge_agent.contract.payload import Value
 from edge_agent.events import RECEIVED, Batch, ClockSet, Continued, Lost, Reconfigured, Resumed, SourceEvent
-from edge_agent.health import NODE_METRICS, SOURCE_METRICS, Pace, Rates, SourceHealth, source_values
+from edge_agent.health import NODE_METRICS, SOURCE_METRICS, BufferPace, Rates, SourceHealth, source_values
 from edge_agent.pipeline.catalogue import Metric
 from edge_agent.pipeline.pipeline import Pipeline, Record
 from edge_agent.pipeline.tags import TagPlan
@@ -94,8 +94,8 @@ class Worker(threading.Thread):
         self.failed: BaseException | None = None
         self.disk_full = False
         self.buffer_bytes = 0
-        self._pace = Pace(time.monotonic(), 0, buffer.last_n)
-        self._hours_left: float | None = None
+        self.pace, self.rates = BufferPace(), Rates()
+        self._began_s = time.monotonic()
         self.storage = StorageWatch(buffer)
         self._trust = Trust.OK  # in the clock, as the devices were told
         self._closed: list[int] = []  # devices that are not read because the buffer is full
@@ -110,7 +110,6 @@ class Worker(threading.Thread):
             retry_s=delivery.retry_s,
         )
         self._source_of = {spec.id: spec.source for spec in plan.devices}
-        self._rates = Rates()
         self._node_metrics = [buffer.catalogue.metric("", name, datatype) for name, datatype in NODE_METRICS]
         self._source_metrics = self._metrics_of_sources()
         self.node = EdgeNode(
@@ -332,6 +331,9 @@ class Worker(threading.Thread):
             room = self.buffer.tend()
             self.buffer_bytes = self.buffer.size_bytes()
             self.storage.look(self.healths.values(), facts_only=not room, stuck=self.disk_full)
+            self.rates.look(self.healths.values(), now_s)
+            left = min(self.buffer.max_bytes - self.buffer_bytes, self.storage.now.free)
+            self.pace.look(self.counts["values"], self.counts["records"], left, now_s)
             if isinstance(self.clock, ClockGuard):
                 words = self.clock.words()
                 for health in self.healths.values():
@@ -445,16 +447,12 @@ class Worker(threading.Thread):
     def _health_values(self) -> list[tuple[Metric, Value]]:
         buffer, now_s = self.buffer, time.monotonic()
         size = buffer.size_bytes()
-        pace = Pace(now_s, self.counts["values"], buffer.last_n)
-        hours = pace.hours_left(self._pace, buffer.max_bytes - size) if now_s - self._pace.at_s > 1.0 else self._hours_left
-        if now_s - self._pace.at_s > 1.0:
-            self._pace, self._hours_left = pace, hours
         level, disk_fill = self.storage.level.value, round(self.storage.now.disk_fill, 4)
-        storage = (size, round(size / buffer.max_bytes, 4), level, disk_fill, None if hours is None else round(hours, 1))
+        storage = (size, round(size / buffer.max_bytes, 4), level, disk_fill, self.pace.hours_left)
         guard = self.clock if isinstance(self.clock, ClockGuard) else None
         clock = (Trust.OK.value, 0) if guard is None else (guard.trust.value, guard.wrong_by_ms)
-        node: tuple[Value, ...] = (buffer.epoch, buffer.last_n, buffer.waiting, *storage, *clock)
+        node: tuple[Value, ...] = (buffer.epoch, buffer.last_n, buffer.waiting, *storage, *clock, int(now_s - self._began_s))
         out: list[tuple[Metric, Value]] = list(zip(self._node_metrics, node, strict=True))
         for name, health in self.healths.items():
-            out += zip(self._source_metrics[name], source_values(health, self._rates.of(health, now_s), self._lag_s(name)), strict=True)
+            out += zip(self._source_metrics[name], source_values(health, self.rates.of(name), self._lag_s(name)), strict=True)
         return out

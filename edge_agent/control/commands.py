@@ -20,7 +20,7 @@ from edge_agent.control.socket import NotRunning, ask
 from edge_agent.control.status import Lang, render
 from edge_agent.errors import ConfigInvalid, EdgeError
 
-MEASURE_S = 1.0
+REPEAT_S = 2.0
 _CLEAR = "\x1b[H\x1b[2J"
 
 
@@ -36,32 +36,26 @@ def _snapshot(config: AgentConfig) -> dict[str, Any]:
 
 def status(config: AgentConfig, lang: Lang, *, as_json: bool, watch: bool) -> int:
     """Prints how the running agent is; exit 1 when a source is not connected or nothing is delivered. `watch`: until Ctrl-C."""
-    before = _snapshot(config)
     while True:
-        time.sleep(MEASURE_S)
-        after = _snapshot(config)
+        now = _snapshot(config)
         if as_json:
-            say(json.dumps(after, ensure_ascii=False))
+            say(json.dumps(now, ensure_ascii=False))
         else:
-            say((_CLEAR if watch and sys.stdout.isatty() else "") + render(before, after, lang))
+            say((_CLEAR if watch and sys.stdout.isatty() else "") + render(now, lang))
         if not watch:
-            well = after["delivery"]["phase"] == "born" and all(source["status"] == "connected" for source in after["sources"])
+            well = now["delivery"]["phase"] == "born" and all(source["status"] == "connected" for source in now["sources"])
             return 0 if well else 1
-        before = after
+        time.sleep(REPEAT_S)
 
 
 def show_plan(config: AgentConfig, lang: Lang) -> int:
     """What the config would do; beside a running agent its measured rates, and what `apply` would change."""
     try:
-        before = _snapshot(config)
-        time.sleep(MEASURE_S)
-        after = _snapshot(config)
+        now = _snapshot(config)
     except NotRunning:
         say(plan.render(plan.plan_of(config), lang))
         return 0
-    took_s = after["at_s"] - before["at_s"]
-    then = {source["name"]: source["values"] for source in before["sources"]}
-    measured = {source["name"]: (source["values"] - then.get(source["name"], source["values"])) / took_s for source in after["sources"]}
+    measured = {source["name"]: source["rate"] for source in now["sources"] if source["rate"] is not None and source["status"] == "connected"}
     say(plan.render(plan.plan_of(config, measured), lang))
     return 0
 

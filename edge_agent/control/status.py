@@ -1,4 +1,4 @@
-"""How a running agent is: one snapshot as plain data, and two of them as words for a terminal."""
+"""How a running agent is: a snapshot as plain data, and as words for a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from edge_agent.contract.clock import iso
-from edge_agent.health import Pace
 
 if TYPE_CHECKING:
     from edge_agent.agent import Agent
@@ -44,6 +43,7 @@ def snapshot(agent: Agent) -> dict[str, Any]:
             "path": str(config.buffer.path),
             "bytes": worker.buffer_bytes,
             "max_bytes": buffer.max_bytes,
+            "hours_left": worker.pace.hours_left,
             "disk_full": worker.disk_full,
             "full": worker.intake.closed,
         },
@@ -71,10 +71,11 @@ def _source(agent: Agent, source: Source) -> dict[str, Any]:
         "type": config.type,
         "status": health.status,
         "values": health.values,
+        "rate": agent.worker.rates.of(source.name),
         "error": {"en": health.error, "zh": health.error_zh},
         "failed": dict(health.failed),
         "words": health.words(),
-        "clock_offset_ms": round(health.clock_offset_ms, 1),
+        "clock_offset_ms": None if health.clock_offset_ms is None else round(health.clock_offset_ms, 1),
         "devices": devices,
     }
 
@@ -84,12 +85,6 @@ def _rss_bytes() -> int:
 
 
 # --- for people ----------------------------------------------------------------------------------------------------------------
-def hours_left(before: dict[str, Any], after: dict[str, Any]) -> float | None:
-    """Hours until the buffer is full if the server went away now, at the pace between two snapshots; None when nothing comes in."""
-    then, now = (Pace(one["at_s"], one["delivery"]["values"], one["delivery"]["records"]) for one in (before, after))
-    return now.hours_left(then, after["buffer"]["max_bytes"] - after["buffer"]["bytes"])
-
-
 _WORDS: dict[str, tuple[str, str]] = {
     "born": ("delivering", "投递中"),
     "down": ("no broker", "未连上代理"),
@@ -106,18 +101,17 @@ def _word(text: str, lang: Lang) -> str:
     return text if pair is None else pair[lang == "zh"]
 
 
-def render(before: dict[str, Any], after: dict[str, Any], lang: Lang) -> str:
-    """Two snapshots as a page of text: what runs, what does not, and the next step."""
+def render(now: dict[str, Any], lang: Lang) -> str:
+    """A snapshot as a page of text: what runs, what does not, and the next step. Paces are those of the last minute."""
     zh = lang == "zh"
-    took_s = max(after["at_s"] - before["at_s"], 1e-9)
-    delivery, buffer = after["delivery"], after["buffer"]
-    hours = hours_left(before, after)
+    delivery, buffer = now["delivery"], now["buffer"]
+    hours = buffer["hours_left"]
     left = ("—" if hours is None else f"{hours:,.0f} h") if not zh else ("—" if hours is None else f"{hours:,.0f} 小时")
     fill = 100.0 * buffer["bytes"] / buffer["max_bytes"]
     lines = [
-        f"{after['group']}/{after['edge']}  pid {after['pid']}  "
-        + (f"已运行 {after['uptime_s'] / 3600:.1f} 小时" if zh else f"up {after['uptime_s'] / 3600:.1f} h")
-        + f"  {after['rss_bytes'] / 1e6:.0f} MB",
+        f"{now['group']}/{now['edge']}  pid {now['pid']}  "
+        + (f"已运行 {now['uptime_s'] / 3600:.1f} 小时" if zh else f"up {now['uptime_s'] / 3600:.1f} h")
+        + f"  {now['rss_bytes'] / 1e6:.0f} MB",
         (f"投递:{_word(delivery['phase'], lang)}" if zh else f"delivery: {_word(delivery['phase'], lang)}") + f"  {delivery['broker']}",
         (
             f"缓冲:待确认 {delivery['waiting']:,} 条,占用 {fill:.1f}%,服务器不在时还可存 {left}"
@@ -133,20 +127,20 @@ def render(before: dict[str, Any], after: dict[str, Any], lang: Lang) -> str:
         )
     if buffer["disk_full"] or buffer["full"]:
         lines.append("  ! 磁盘或缓冲已满,请清理磁盘或加大 max_mb。" if zh else "  ! disk or buffer is full: free space, or raise max_mb.")
-    rates = {source["name"]: source["values"] for source in before["sources"]}
-    for source in after["sources"]:
-        rate = max(0.0, (source["values"] - rates.get(source["name"], source["values"])) / took_s)
-        lines += ["", _source_line(source, rate, lang), *_device_lines(source, lang)]
+    for source in now["sources"]:
+        lines += ["", _source_line(source, lang), *_device_lines(source, lang)]
         words = source["words"].split("\n")
         if source["words"]:
             lines.append(f"  ! {words[-1] if zh else words[0]}")
     return "\n".join(lines)
 
 
-def _source_line(source: dict[str, Any], rate: float, lang: Lang) -> str:
+def _source_line(source: dict[str, Any], lang: Lang) -> str:
     offset = source["clock_offset_ms"]
-    clock = f"时钟偏差 {offset:+,.0f} ms" if lang == "zh" else f"clock {offset:+,.0f} ms"
-    return f"{source['name']} ({source['type']})  {_word(source['status'], lang)}  {rate:,.1f}/s  {clock}"
+    off = "—" if offset is None else f"{offset:+,.0f} ms"
+    rate = "—" if source["rate"] is None else f"{source['rate']:,}"
+    clock = f"时钟偏差 {off}" if lang == "zh" else f"clock {off}"
+    return f"{source['name']} ({source['type']})  {_word(source['status'], lang)}  {rate}/s  {clock}"
 
 
 def _device_lines(source: dict[str, Any], lang: Lang) -> list[str]:

@@ -248,6 +248,8 @@ class Intake:
                     self._born(node)
                     if message.kept:
                         node.unproven_since_s, node.expected = now_s, None
+                    else:
+                        node.heard_s = now_s
             elif where.kind == "NDEATH":
                 self.figures["deaths" if self.host.node_dies(node, payload, now_ms) else "deaths_of_older_sessions"] += 1
                 self.touched.update((node.edge, name) for name in node.devices)

@@ -72,11 +72,13 @@ class Node:
     unproven_since_s: float | None = None  # only a birth that the broker had kept speaks for it
     commands: dict[str, int] = field(default_factory=dict)  # what it may be told -> alias
     instance: str = ""  # which agent the living session is of, as its birth says
+    heard_s: float | None = None  # the last message of a session that was let in; a health report is sent only when something changed
     fenced: bool = False  # the last birth was another agent's than the holder's: nothing is taken until the next birth
 
     def sees(self, seq: int, now_s: float) -> None:
         """Checks one message's seq. -1 (absent) is a dirty peer's and tolerated. Whatever comes proves that the node lives."""
         self.unproven_since_s = None
+        self.heard_s = now_s
         if seq < 0:
             return
         if self.expected is None:
@@ -139,7 +141,7 @@ class Host:
         node.online, node.since_ms, node.births = True, now_ms, node.births + 1
         node.bdseq = None
         node.lut = np.full(16, UNKNOWN, np.int32)
-        node.node_alias, node.node_types, node.by_name, node.commands = {}, {}, {}, {}
+        node.node_alias, node.node_types, node.by_name, node.commands, node.health = {}, {}, {}, {}, {}
         node.unproven_since_s = None
         node.ahead, node.hole_since_s = set(), None
         node.rebirth_due_s, node.rebirth_pause_s = None, REBIRTH_EVERY_S

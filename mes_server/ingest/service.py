@@ -42,6 +42,7 @@ from mes_server.telemetry.store import TelemetryStore
 log = logging.getLogger(__name__)
 
 FORGET_EVERY_S = 3_600.0
+SILENT_S = 30.0  # real seconds: what an edge said of itself counts no longer after that, for a living one says something all the time
 STALE_REAL_S = 5.0  # edges prove silence at most once a real second, so a fast plant clock must not call that stale
 
 
@@ -305,6 +306,9 @@ def _edge_health(
     mapped = ingest.committer.links
     devices = {device for name, device in [*ingest.table.devices(), *mapped] if name == edge}
     proven = ingest.committer.proven_ms(edge)
+    heard_s = None if node is None or node.heard_s is None else round(max(0.0, time.monotonic() - node.heard_s), 1)
+    stale = node is None or not node.online or heard_s is None or heard_s > SILENT_S
+    said = {} if stale else health
     return {
         "edge": edge,
         "online": node is not None and node.online,
@@ -314,11 +318,16 @@ def _edge_health(
         "last_record": last,
         "waiting": None if last is None else max(0, last - stored),
         "lag_s": None if proven is None else max(0.0, (now() - proven) / 1000),
-        "fill": health.get(names.BUFFER_FILL),
-        "hours_left": health.get(names.BUFFER_HOURS_LEFT),
-        "buffer_state": health.get(names.BUFFER_STATE),
+        "heard_s": heard_s,
+        "stale": stale,
+        "up_s": said.get(names.AGENT_UP_S),
+        "fill": said.get(names.BUFFER_FILL),
+        "hours_left": said.get(names.BUFFER_HOURS_LEFT),
+        "buffer_state": said.get(names.BUFFER_STATE),
+        "clock_state": said.get(names.CLOCK_STATE),
+        "clock_wrong_by_ms": said.get(names.CLOCK_WRONG_BY_MS),
         "rebirths": node.rebirths if node is not None else 0,
-        "sources": _sources(health),
+        "sources": _sources(health, stale=stale),
         "fenced": _fenced(ingest, edge),
         "devices": [{"device": device, "mapped": (edge, device) in mapped, "parked": parked.get((edge, device), 0)} for device in sorted(devices)],
     }
@@ -332,7 +341,11 @@ def _fenced(ingest: IngestService, edge: str) -> list[dict[str, Any]]:
     ]
 
 
-def _sources(health: dict[str, Any]) -> list[dict[str, Any]]:
+_FIGURES = frozenset({names.SOURCE_RATE, names.SOURCE_CLOCK_OFFSET_MS, names.SOURCE_LAG_S})
+
+
+def _sources(health: dict[str, Any], *, stale: bool) -> list[dict[str, Any]]:
+    """State and words of a silent edge stay as last said; its figures are unknown."""
     found: dict[str, dict[str, Any]] = {}
     leaves = {
         names.SOURCE_STATUS: "status",
@@ -344,7 +357,9 @@ def _sources(health: dict[str, Any]) -> list[dict[str, Any]]:
     for name, value in health.items():
         if name.startswith(names.SOURCE_PREFIX):
             source, _, leaf = name[len(names.SOURCE_PREFIX) :].rpartition("/")
-            if leaf in leaves:
+            if leaf == names.SOURCE_LAG_S and isinstance(value, int | float) and value < 0:
+                value = None  # nothing proven yet
+            if leaf in leaves and not (stale and leaf in _FIGURES):
                 found.setdefault(source, {"name": source, **dict.fromkeys(leaves.values())})[leaves[leaf]] = value
     return [found[name] for name in sorted(found)]
 

@@ -6,8 +6,12 @@ import importlib
 import pkgutil
 import re
 from string import Formatter
+from typing import get_args
 
 import mes_server
+from edge_agent.clock_guard import Trust
+from edge_agent.health import Status
+from edge_agent.storage import Level
 from mes_server.kit.errors import MesError
 from tests.repo.tree import ROOT, tracked
 
@@ -53,6 +57,19 @@ def test_error_codes_are_unique() -> None:
             codes.setdefault(one.code, []).append(one.__qualname__)
 
     assert {code: names for code, names in codes.items() if len(names) > 1} == {}
+
+
+def test_every_state_an_edge_can_say_has_words_on_its_card() -> None:
+    """Source, buffer and clock states of the wire stand in the dashboards' table in both languages, and nothing else does."""
+    text = (ROOT / "dashboards/src/pages/health/words.ts").read_text(encoding="utf-8")
+    shown = {
+        what: {state: (zh, en) for state, zh, en in re.findall(r"^    (\w+): \['([^']+)', '([^']+)'\]", table, re.M)}
+        for what, table in re.findall(r"^  (\w+): \{\n(.*?)^  \}", text, re.M | re.S)
+    }
+    said = {"source": set(get_args(Status)), "buffer": {one.value for one in Level}, "clock": {one.value for one in Trust}}
+
+    assert {what: set(words) for what, words in shown.items()} == said
+    assert all(_HAN.search(zh) and not _HAN.search(en) for words in shown.values() for zh, en in words.values())
 
 
 def test_the_manual_has_the_same_pages_in_both_languages() -> None:

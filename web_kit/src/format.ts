@@ -80,6 +80,12 @@ export function number(value: number | null | undefined, digits = 0): string {
   return new Intl.NumberFormat(lang.value === 'zh' ? 'zh-CN' : 'en-GB', { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value)
 }
 
+/** Something a second, with the digits its size needs: a slow meter is not 0. */
+export function pace(perSecond: number | null | undefined): string {
+  if (perSecond === null || perSecond === undefined || !Number.isFinite(perSecond)) return UNKNOWN
+  if (perSecond > 0 && perSecond < 0.01) return `< ${number(0.01, 2)}`
+  return number(perSecond, perSecond >= 100 || perSecond === 0 ? 0 : perSecond >= 1 ? 1 : 2)
+}
 /** A ratio 0…1 as per cent without the sign: 61.2 */
 export const percent = (ratio: number | null | undefined, digits = 1): string => number(ratio === null || ratio === undefined ? null : ratio * 100, digits)
 /** 61.2 % */

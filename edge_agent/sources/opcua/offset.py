@@ -20,6 +20,11 @@ class ClockOffset:
         self._behind: deque[float] = deque(maxlen=SEEN)
         self.ms = ms
 
+    @property
+    def known_ms(self) -> float | None:
+        """None until enough was seen to say that the clock is right."""
+        return self.ms if self.ms or len(self._behind) == SEEN else None
+
     def seen(self, newest_ms: int, arrived_ms: int) -> None:
         """The newest source time of a notification (not of initial values, which may be old)."""
         ahead = newest_ms - arrived_ms

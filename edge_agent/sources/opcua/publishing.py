@@ -204,7 +204,7 @@ class PublishLoop:
             columns.t_ms = t_ms = np.where(replace, arrived_ms, t_ms)
         if initial is None and until is not None and len(columns) and not replace.all():
             held.offset.seen(int(t_ms.max()), arrived_ms)
-            self._source.health.clock_offset_ms = held.offset.ms
+            self._source.health.clock_offset_ms = held.offset.known_ms
         until_ms = until(response, arrived_ms) if until is not None else None
         if until_ms is not None:
             held.until_ms = until_ms

@@ -13,7 +13,7 @@ from edge_agent.config import AgentConfig
 from edge_agent.control import plan
 from edge_agent.control.change import difference
 from edge_agent.control.socket import ControlServer, NotRunning, ask, socket_path
-from edge_agent.control.status import hours_left, render
+from edge_agent.control.status import render
 from edge_agent.pipeline.catalogue import Catalogue
 from edge_agent.pipeline.columns import DOUBLE, Columns
 from edge_agent.pipeline.pipeline import Pipeline
@@ -122,6 +122,7 @@ def snapshot(at_s: float, values: int) -> dict[str, Any]:
         "type": "opcua",
         "status": "lost",
         "values": values,
+        "rate": 100.0,
         "words": "It is away. Look.\n离线。请检查。",
         "clock_offset_ms": 12.0,
     }
@@ -133,19 +134,19 @@ def snapshot(at_s: float, values: int) -> dict[str, Any]:
         "uptime_s": 7200.0,
         "rss_bytes": 60_000_000,
         "delivery": {"phase": "born", "broker": "b:1883", "error": "", "records": values, "waiting": 3, "values": values},
-        "buffer": {"bytes": 1_000_000, "max_bytes": 2_000_000_000, "disk_full": False, "full": False},
+        "buffer": {"bytes": 1_000_000, "max_bytes": 2_000_000_000, "hours_left": 39.4, "disk_full": False, "full": False},
         "sources": [{**source, "devices": [device, lost]}],
     }
 
 
 def test_status_in_words_says_rate_lag_gap_next_step_and_hours_left() -> None:
-    before, after = snapshot(10.0, 1000), snapshot(12.0, 1200)
-    text = render(before, after, "en")
-    for words in ("100.0/s", "0.4 s behind", "no data since 2026-01-01", "source_lost", "It is away. Look.", "LOST"):
+    now = snapshot(12.0, 1200)
+    text = render(now, "en")
+    for words in ("100.0/s", "room for 39 h", "0.4 s behind", "no data since 2026-01-01", "source_lost", "It is away. Look.", "LOST"):
         assert words in text, text
-    assert "离线。请检查。" in render(before, after, "zh") and "断开" in render(before, after, "zh")
-    assert hours_left(before, after) == pytest.approx(1_999_000_000 / (100 * 21 + 100 * 120) / 3600)
-    assert hours_left(before, before) is None
+    assert "离线。请检查。" in render(now, "zh") and "断开" in render(now, "zh")
+    now["sources"][0]["rate"] = now["buffer"]["hours_left"] = None
+    assert "—/s" in render(now, "en") and "room for — without" in render(now, "en"), "unknown is not 0"
 
 
 def test_the_socket_of_a_deep_folder_is_reached(tmp_path: Path) -> None:

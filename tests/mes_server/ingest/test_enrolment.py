@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from asyncua import ua
 
@@ -50,9 +51,34 @@ def test_a_box_is_enrolled_and_delivers(server: RunningServer, tmp_path: Path, c
         agent.start()
         try:
             eventually(lambda: [one["edge"] for one in admin.get("/health/system").json()["edges"] if one["online"]] == ["EDGE-L9"], 30)
+            figures_are_true_or_unknown(admin, plc, agent)
         finally:
             agent.terminate()
     assert [(one["code"], one["kind"]) for one in admin.get("/devices").json()] == [("EDGE-L9", "edge")]
+
+
+def figures_are_true_or_unknown(admin: httpx.Client, plc: Plc, agent: AgentProcess) -> None:
+    """System health follows what the edge sees: a pace that is never 0 while values come, and nothing known of a dead box."""
+    paces: list[float | None] = []
+
+    def known() -> bool:
+        """One value more a look: the pace said afterwards is neither above what the PLC gave nor 0."""
+        plc.set("SAW-01.Good", 6 + len(paces))
+        (edge,) = admin.get("/health/system").json()["edges"]
+        paces.append(edge["sources"][0]["rate"] if edge["sources"] else None)
+        return paces[-1] is not None and edge["hours_left"] is not None
+
+    began_s = time.monotonic()
+    eventually(known, 90, every=0.5, why=f"a pace is known: {paces}")
+    assert 0.0 not in paces, "not known yet is not 0"
+    assert paces[-1] is not None and 0 < paces[-1] < 5 * len(paces) / min(1.0, time.monotonic() - began_s)
+    agent.kill()
+    eventually(lambda: admin.get("/health/system").json()["edges"][0]["stale"], 60, why="the broker tells its death")
+    (edge,) = admin.get("/health/system").json()["edges"]
+    (source,) = edge["sources"]
+    assert [source[name] for name in ("rate", "lag_s", "clock_offset_ms")] == [None] * 3
+    assert [edge[name] for name in ("fill", "hours_left", "buffer_state", "up_s")] == [None] * 4
+    assert edge["heard_s"] is not None and source["status"] == "connected", "as last said, with its age"
 
 
 def test_codes_that_are_wrong_spent_old_or_meant_for_a_tablet_give_nothing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -253,7 +254,13 @@ def test_a_second_ingest_on_one_database_is_noticed(made: Bench) -> None:
 def test_health_says_what_screens_need(made: Bench) -> None:
     node, *rest = births(last=2, waiting=2)
     payload = Payload.FromString(node[1])
-    for name, datatype, value in (("Source/PLC-L1/Status", DataType.STRING, "connected"), ("Source/PLC-L1/Values Per Second", DataType.DOUBLE, 31.5)):
+    said = (
+        ("Source/PLC-L1/Status", DataType.STRING, "connected"),
+        ("Source/PLC-L1/Values Per Second", DataType.DOUBLE, 31.5),
+        ("Source/PLC-L1/Lag S", DataType.DOUBLE, -1.0),
+        ("Buffer/Hours Left", DataType.DOUBLE, 12.5),
+    )
+    for name, datatype, value in said:
         metric = payload.metrics.add()
         metric.name, metric.datatype = name, datatype
         set_value(metric, datatype, value)
@@ -263,6 +270,28 @@ def test_health_says_what_screens_need(made: Bench) -> None:
         (row,) = ingest.edges_health(made.service, session)
         progress = ingest.history_progress(made.service, session)
     assert row["online"] and row["epoch"] == EPOCH and (row["stored_up_to"], row["last_record"], row["waiting"]) == (1, 2, 1)
-    assert row["sources"] == [{"name": "PLC-L1", "status": "connected", "error": None, "rate": 31.5, "clock_offset_ms": None, "lag_s": None}]
+    source = {"name": "PLC-L1", "status": "connected", "error": None, "rate": 31.5, "clock_offset_ms": None, "lag_s": None}
+    assert row["sources"] == [source] and row["hours_left"] == 12.5
+    assert not row["stale"] and row["heard_s"] is not None
     assert progress == {"expected": 2, "stored": 1, "done": True}
-    assert names.BUFFER_WAITING in made.service.nodes_of("EDGE-L1")[0].health
+    (heard,) = made.service.nodes_of("EDGE-L1")
+    assert names.BUFFER_WAITING in heard.health
+
+    unknown = {**source, "rate": None}
+    heard.heard_s -= 31.0  # online still, as far as the broker knows, and silent
+    assert _row(made)["stale"] and _row(made)["sources"] == [unknown] and _row(made)["heard_s"] >= 31
+    made.feed(count(made, 2, 2, 3))
+    made.commit()
+    assert _row(made)["sources"] == [source]
+    made.feed(death())
+    made.commit()
+    assert _row(made)["stale"] and _row(made)["sources"] == [unknown] and _row(made)["hours_left"] is None
+    made.feed(*births(last=2, waiting=0))
+    made.commit()
+    assert not _row(made)["stale"] and _row(made)["sources"] == [], "a birth says all there is: what was said before is no more"
+
+
+def _row(made: Bench) -> dict[str, Any]:
+    with made.db.read() as session:
+        (row,) = ingest.edges_health(made.service, session)
+    return row

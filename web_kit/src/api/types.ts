@@ -471,7 +471,15 @@ export interface SystemHealth {
     lag_s: number | null
     fill: number | null
     hours_left?: number | null
-    sources: { name: string; status: string; error: string | null; rate: number | null; clock_offset_ms: number | null; lag_s?: number | null }[]
+    /** Seconds since its last message; null: none since the server started. */
+    heard_s: number | null
+    /** What it said of itself no longer counts: it is away or silent. Its figures are null then. */
+    stale: boolean
+    up_s?: number | null
+    buffer_state?: string | null
+    clock_state?: string | null
+    clock_wrong_by_ms?: number | null
+    sources: { name: string; status: string | null; error: string | null; rate: number | null; clock_offset_ms: number | null; lag_s?: number | null }[]
     gaps_today: number | null
     fenced?: { instance: string; since: string; last: string; tries: number; twin: boolean }[]
     devices: { device: string; mapped: boolean }[]
