@@ -7,6 +7,7 @@ late answer is not taken for the next one (the fault behind pymodbus issue 2777)
 from __future__ import annotations
 
 import asyncio
+import termios
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol, TypeVar
@@ -45,7 +46,7 @@ class _Tcp:
         self._writer.write(data)
 
     def close(self) -> None:
-        self._writer.close()
+        self._writer.transport.abort()  # what a dead link has not taken is not waited for
 
 
 class _Serial:
@@ -59,6 +60,7 @@ class _Serial:
             parity=_PARITY[config.parity],
             stopbits=config.stop_bits,
             timeout=0,
+            write_timeout=1,
             exclusive=True,
         )
         self._reader = reader
@@ -108,7 +110,7 @@ class Line:
                 async with asyncio.timeout(config.timeout_s):
                     self._reader, writer = await asyncio.open_connection(config.host, config.port, limit=BUFFER_MAX)
                 self._port = _Tcp(writer)
-        except (TimeoutError, OSError, serial.SerialException, ValueError) as error:
+        except (TimeoutError, OSError, ValueError, termios.error) as error:  # termios.error: a setting this adapter has not, or it is out again
             words = str(error) or "time-out"
             raise LineBroken(
                 f"The line {config.where} cannot be opened: {words}.",

@@ -69,8 +69,11 @@ class SerialWire(Wire):
 
 def open_serial(line: Line) -> SerialWire:
     """Raises SourceLost with the next step: no such port, no right to it, taken by another program."""
+    import termios
+
     import serial
 
+    port = None
     try:
         port = serial.Serial(
             line.device,
@@ -81,14 +84,16 @@ def open_serial(line: Line) -> SerialWire:
             write_timeout=1,
             exclusive=True,
         )
-    except (OSError, ValueError) as error:
+        port.reset_input_buffer()
+    except (OSError, ValueError, termios.error) as error:  # termios.error: pulled out again while it was opened
+        if port is not None:
+            port.close()
         raise SourceLost(
             f"The serial port {line.device} cannot be opened: {error}.",
             f"无法打开串口 {line.device}:{error}。",
             "Check the adapter and its name, the rights (group dialout) and that no other program or source uses it.",
             "请检查适配器及名称、权限(dialout 组),以及是否被其他程序或数据源占用。",
         ) from error
-    port.reset_input_buffer()
     return SerialWire(port)
 
 

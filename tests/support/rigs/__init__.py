@@ -15,12 +15,14 @@ RIGS: dict[str, tuple[str, dict[str, object]]] = {
     "opcua secure": ("opcua", {"secure": True}),
     "modbus": ("modbus", {}),
     "modbus int64 CDAB one connection": ("modbus", {"special": True}),
+    "modbus serial": ("modbus", {"serial": True}),
     "mtconnect agent": ("mtconnect", {"way": "stream"}),
     "mtconnect agent polled": ("mtconnect", {"way": "poll"}),
     "mtconnect adapter": ("mtconnect", {"way": "shdr"}),
     "s7": ("s7", {}),
     "enip": ("enip", {}),
     "dlt645": ("dlt645", {}),
+    "dlt645 serial": ("dlt645", {"serial": True}),
     "dsmr": ("dsmr", {}),
     "mbus": ("mbus", {}),
     "mbus secondary": ("mbus", {"secondary": True}),
@@ -28,7 +30,15 @@ RIGS: dict[str, tuple[str, dict[str, object]]] = {
     "mqtt sparkplug": ("mqtt", {"node": True}),
 }
 VARIANTS = frozenset(
-    {"opcua secure", "modbus int64 CDAB one connection", "mtconnect agent polled", "mbus secondary", "mqtt sparkplug"}
+    {
+        "opcua secure",
+        "modbus int64 CDAB one connection",
+        "modbus serial",
+        "mtconnect agent polled",
+        "dlt645 serial",
+        "mbus secondary",
+        "mqtt sparkplug",
+    }
 )  # other ways of a kind that stands there already
 SOURCE, DEVICE = "SRC", "D-1"
 

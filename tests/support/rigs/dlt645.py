@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.support.dlt645_slave import Dlt645Slave
+from tests.support.rigs import Rig
+from tests.support.rigs.serial_port import OverSerial
 
 ADDRESS, ENERGY, LEVEL = "123456789012", "00010000", "02FE0000"
 TEXT = """[sources.SRC]
@@ -44,5 +46,5 @@ class Dlt645Rig:
         return TEXT.format(port=port) + ('wrong = { id = "02990000", format = "XXXX" }\n' if bad else "")
 
 
-def rig(folder: Path) -> Dlt645Rig:
-    return Dlt645Rig()
+def rig(folder: Path, *, serial: bool = False) -> Rig:
+    return OverSerial(Dlt645Rig(), folder, 'host = "127.0.0.1"\nport = {port}\n', 'parity = "none"\n') if serial else Dlt645Rig()

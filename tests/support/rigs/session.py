@@ -14,7 +14,7 @@ from typing import Any
 from edge_agent.app import build_sources
 from edge_agent.config_text import load
 from edge_agent.contract.clock import PlantClock
-from edge_agent.errors import EdgeError
+from edge_agent.errors import EdgeError, SourceLost
 from edge_agent.events import Batch, SourceEvent
 from edge_agent.sources.source import Sink
 from edge_agent.worker import Intake
@@ -57,11 +57,18 @@ class Watch:
     def begin(self) -> None:
         """Starts a session; what the one before said is forgotten."""
         self.events, self.values = [], {}
+        self._start()
 
+    def _start(self) -> None:
         async def start() -> asyncio.Task[None]:
             return asyncio.create_task(self.source.session(Sink(self.intake)))
 
         self._task = self._call(start())
+
+    def begin_again_if_lost(self) -> None:
+        """What the agent does when a session has ended by itself; what was said before it stays said."""
+        if self._task is not None and self._task.done() and isinstance(self._task.exception(), SourceLost):
+            self._start()
 
     def take(self) -> None:
         """What the worker does: takes what came, and says that it is stored."""
