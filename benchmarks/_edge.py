@@ -115,7 +115,7 @@ def percentile(values: Any, share: float) -> float:
 
 def _make_counting_host() -> Any:
     from edge_agent.contract import names
-    from edge_agent.contract.delivery import Mark
+    from edge_agent.contract.delivery import Marks
     from edge_agent.contract.payload import decode
     from tests.support.edge import Host
 
@@ -136,6 +136,7 @@ def _make_counting_host() -> Any:
             self.live_aliases: set[int] = set()
             self.since_ms = 0
             self._epoch = ""
+            self._ahead: dict[int, int] = {}  # metrics of records that came in bundles before their turn
             self._answered = 0
             self._end = threading.Event()
 
@@ -162,22 +163,31 @@ def _make_counting_host() -> Any:
             if "/DBIRTH/" in message.topic:
                 self.watched.update(metric.alias for metric in payload.metrics if metric.name == names.WATCHED_UNTIL)
                 return
-            mark = Mark.parse(payload.uuid)
             metrics = payload.metrics
+            marks = Marks.parse(payload.uuid, len(metrics))
             live = not metrics[0].is_historical
             if live and self.ages_ms is not None:
                 self.ages_ms.append(time.time() * 1000 - metrics[0].timestamp)
             if live and metrics[-1].timestamp >= self.since_ms:
                 self.live_aliases.update(metric.alias for metric in metrics if metric.timestamp >= self.since_ms)
-            if mark.n <= self.mark and mark.epoch == self._epoch:
-                return  # a repeat, as the server would take it
-            if mark.n != self.mark + 1 and mark.epoch == self._epoch:
+            first, same = marks.numbers[0], marks.epoch == self._epoch
+            if not same:
+                self.mark, self._epoch = first - 1, marks.epoch
+                self._ahead.clear()
+            if first > self.mark + 1:
                 if live:
                     return  # beside a backlog: it comes again in its turn
-                self.holes.append(mark.n)
-            self.mark, self._epoch = mark.n, mark.epoch
-            self.records += 1
-            self.counted += len(metrics) - (metrics[-1].alias in self.watched)  # it is the last of its record
+                self.holes.append(first)  # the first record of a message is the next one, or it was lost
+                self.mark = first - 1
+            end = 0
+            for n, count in zip(marks.numbers, marks.counts, strict=True):
+                end += count
+                if n > self.mark:  # what is not is a repeat, as the server would take it
+                    self._ahead[n] = count - (metrics[end - 1].alias in self.watched)  # it is the last of its record
+            while (values := self._ahead.pop(self.mark + 1, None)) is not None:
+                self.mark += 1
+                self.records += 1
+                self.counted += values
 
     return Counting
 

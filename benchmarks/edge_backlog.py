@@ -83,19 +83,18 @@ def run() -> Iterator[dict[str, Any]]:
 
 
 def _read_s(path: Path) -> tuple[float, int]:
-    """Seconds to read every record of the buffer and to encode it, with nobody to send it to; and the number of the last."""
+    """Seconds to read every record of the buffer and to make messages of them, with nobody to send them to; and the number of the last."""
     from edge_agent.buffer.store import Buffer
-    from edge_agent.publisher import encode
+    from edge_agent.publisher.bundles import bundles
+    from edge_agent.worker import READ_BYTES, READ_RECORDS
 
     buffer = Buffer(path, 10**10)
     began, cursor = time.monotonic(), 0
-    while True:
-        records = list(buffer.read(cursor, 64))
-        if not records:
-            break
-        for record in records:
-            encode.metrics(record.columns, historical=True)
-        cursor = records[-1].n
+    while cursor < buffer.last_n:
+        window = buffer.read_window(cursor, READ_RECORDS, READ_BYTES)
+        for bundle in bundles(window, buffer.epoch):
+            str(bundle.marks)
+        cursor = window.numbers[-1]
     took, last = time.monotonic() - began, buffer.last_n
     buffer.close()
     return took, last

@@ -28,7 +28,7 @@ BACK_S = 0.2
 
 def _make_tick_host() -> Any:
     from edge_agent.contract import names
-    from edge_agent.contract.delivery import Mark
+    from edge_agent.contract.delivery import Marks
     from edge_agent.contract.payload import decode
     from tests.support.edge import Host
 
@@ -43,6 +43,7 @@ def _make_tick_host() -> Any:
             self.gaps: list[dict[str, Any]] = []
             self.newest_s: dict[int, float] = {}  # tick -> when its first value came (any record, booked or not)
             self.mark, self.epoch = 0, ""
+            self.ahead: dict[int, Any] = {}  # records that came in bundles before their turn
             self._guard = threading.Lock()
 
         def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
@@ -63,24 +64,34 @@ def _make_tick_host() -> Any:
                     self.gap_aliases.add(metric.alias)
 
         def _tally(self, payload: Any) -> None:
-            mark = Mark.parse(payload.uuid)
+            marks = Marks.parse(payload.uuid, len(payload.metrics))
             now_s = time.monotonic()
             for metric in payload.metrics:
                 if metric.alias in self.tag_of:
                     self.newest_s.setdefault(int(metric.double_value), now_s)
                     break
-            if mark.epoch == self.epoch and mark.n != self.mark + 1:
-                if mark.n <= self.mark:
-                    self.command(**{names.STORED_EPOCH: self.epoch, names.STORED_UP_TO: self.mark})
+            if marks.epoch != self.epoch:
+                self.mark, self.epoch = marks.numbers[0] - 1, marks.epoch
+                self.ahead.clear()
+            end = 0
+            for n, count in zip(marks.numbers, marks.counts, strict=True):
+                end += count
+                if n == self.mark + 1 or (n > self.mark and len(marks.numbers) > 1):
+                    self.ahead[n] = payload.metrics[end - count : end]
+            if marks.numbers[0] > self.mark + 1:
                 return
-            self.mark, self.epoch = mark.n, mark.epoch
-            for metric in payload.metrics:
+            while (metrics := self.ahead.pop(self.mark + 1, None)) is not None:
+                self.mark += 1
+                self._take(metrics)
+            self.command(**{names.STORED_EPOCH: self.epoch, names.STORED_UP_TO: self.mark})
+
+        def _take(self, metrics: Any) -> None:
+            for metric in metrics:
                 tag = self.tag_of.get(metric.alias)
                 if tag is not None and not metric.is_null:
                     self.seen[tag, int(metric.double_value)] += 1
                 elif metric.alias in self.gap_aliases:
                     self.gaps.append(json.loads(metric.string_value))
-            self.command(**{names.STORED_EPOCH: mark.epoch, names.STORED_UP_TO: mark.n})
 
     return Ticks
 

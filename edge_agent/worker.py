@@ -21,7 +21,7 @@ from edge_agent.clock_guard import ClockGuard, Trust
 from edge_agent.config import AgentConfig
 from edge_agent.contract import names
 from edge_agent.contract.clock import Clock
-from edge_agent.contract.delivery import Mark
+from edge_agent.contract.delivery import RECORDS_MAX, Mark
 from edge_agent.contract.names import GapCause
 from edge_agent.contract.payload import Value
 from edge_agent.events import RECEIVED, Batch, ClockSet, Continued, Lost, Reconfigured, Resumed, SourceEvent
@@ -29,6 +29,7 @@ from edge_agent.health import NODE_METRICS, SOURCE_METRICS, BufferPace, Rates, S
 from edge_agent.pipeline.catalogue import Metric
 from edge_agent.pipeline.pipeline import Pipeline, Record
 from edge_agent.pipeline.tags import TagPlan
+from edge_agent.publisher.bundles import bundles
 from edge_agent.publisher.delivery import Delivery
 from edge_agent.publisher.link import Link, LinkEvent
 from edge_agent.publisher.node import EdgeNode
@@ -37,7 +38,7 @@ from edge_agent.storage import StorageWatch
 INTAKE_VALUES_MAX = 400_000  # values handed in and not yet stored; beyond it sources wait
 BEAT_MIN_S = 1.0
 DISK_FULL_RETRY_S = 1.0
-READ_RECORDS = 512
+READ_RECORDS, READ_BYTES = 2_048, 1_000_000  # of the backlog at once: what the server holds of records ahead of their turn is more
 IDLE_S = 0.05
 _STOP = object()
 
@@ -400,11 +401,11 @@ class Worker(threading.Thread):
         for record in stored:
             mark = str(Mark(self.buffer.epoch, record.n))
             if was_live and delivery.has_room():
-                delivery.sent(record.n, node.send_record(record.device, record.columns, mark, historical=False), now_s)
+                delivery.sent(record.n, node.send_record(record.device, record.columns, mark), now_s)
             else:
                 was_live = False
                 if delivery.may_send_beside(len(record.columns) * 24 + 64):
-                    node.send_record(record.device, record.columns, mark, historical=False)
+                    node.send_record(record.device, record.columns, mark)
         if not was_live:
             self._send_backlog(now_s)
         self._device_deaths()
@@ -413,15 +414,17 @@ class Worker(threading.Thread):
             node.send_health(now_s)
 
     def _send_backlog(self, now_s: float) -> None:
-        """Some unanswered records, in order, as historical."""
+        """A window of unanswered records as historical, each device's in few messages."""
         delivery = self.delivery
         if delivery.is_live or not delivery.has_room():
             return
-        for record in self.buffer.read(delivery.cursor, READ_RECORDS):
-            mark = str(Mark(self.buffer.epoch, record.n))
-            delivery.sent(record.n, self.node.send_record(record.device, record.columns, mark, historical=True), now_s)
-            if not delivery.has_room():
-                return
+        one_by_one = delivery.one_by_one
+        window = self.buffer.read_window(delivery.cursor, min(READ_RECORDS, delivery.room), READ_BYTES)
+        size = 0
+        for bundle in bundles(window, self.buffer.epoch, records_max=1 if one_by_one else RECORDS_MAX):
+            size += self.node.send_metrics(bundle.device, bundle.metrics, str(bundle.marks))
+        if window.numbers:
+            delivery.sent(window.numbers[-1], size, now_s)
 
     def _device_deaths(self) -> None:
         if not self.delivery.is_live:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from edge_agent.pipeline.columns import Columns
+from edge_agent.pipeline.columns import STRING, Columns
 
 _HEAD = struct.Struct("<BIII")  # version, crc of the rest, n, bytes of texts
 _VERSION = 2  # 1 had no number and device in its checksum
@@ -30,8 +31,8 @@ def pack(columns: Columns, number: int = 0, device: str = "") -> bytes:
     return _HEAD.pack(_VERSION, _crc(body, number, device), len(columns), len(texts)) + body
 
 
-def unpack(blob: bytes, number: int = 0, device: str = "") -> Columns:
-    """Raises BlobDamaged."""
+def _checked(blob: bytes, number: int, device: str) -> tuple[memoryview, int, int]:
+    """(body, values, bytes of texts). Raises BlobDamaged."""
     if len(blob) < _HEAD.size:
         raise BlobDamaged("shorter than its head")
     version, crc, n, text_bytes = _HEAD.unpack_from(blob)
@@ -39,6 +40,12 @@ def unpack(blob: bytes, number: int = 0, device: str = "") -> Columns:
     wanted = zlib.crc32(body) if version == 1 else _crc(body, number, device)
     if version not in (1, _VERSION) or len(body) != n * 21 + text_bytes or wanted != crc:
         raise BlobDamaged("checksum or length is wrong")
+    return body, n, text_bytes
+
+
+def unpack(blob: bytes, number: int = 0, device: str = "") -> Columns:
+    """Raises BlobDamaged."""
+    body, n, _ = _checked(blob, number, device)
     strings = []
     at = n * 21
     while at < len(body):
@@ -52,3 +59,40 @@ def unpack(blob: bytes, number: int = 0, device: str = "") -> Columns:
         np.frombuffer(body, np.uint8, n, n * 20),
         strings,
     )
+
+
+def unpack_many(rows: Sequence[tuple[int, str, bytes]], instead: Callable[[int], tuple[str, Columns]]) -> tuple[list[str], list[int], Columns]:
+    """(device of each, values of each, all values joined) of rows (number, device, blob). Records without texts, and those are most, are read by
+    numpy, all of one length at once. `instead(row)` says what a damaged one is to be."""
+    alike: dict[int, tuple[list[int], list[memoryview]]] = {}  # number of values -> rows, bodies
+    single: dict[int, Columns] = {}
+    devices, counts = [device for _, device, _ in rows], [0] * len(rows)
+    for row, (number, device, blob) in enumerate(rows):
+        try:
+            body, n, text_bytes = _checked(blob, number, device)
+        except BlobDamaged:
+            devices[row], single[row] = instead(row)
+            counts[row] = len(single[row])
+            continue
+        counts[row] = n
+        if text_bytes:
+            single[row] = unpack(blob, number, device)
+            continue
+        places, bodies = alike.setdefault(n, ([], []))
+        places.append(row)
+        bodies.append(body)
+    starts = np.cumsum([0, *counts])
+    total = int(starts[-1])
+    out = Columns(np.empty(total, np.uint32), np.empty(total, np.int64), np.empty(total, np.uint64), np.empty(total, np.uint8))
+    for n, (places, bodies) in alike.items():
+        at = starts[places][:, None] + np.arange(n)
+        table = np.frombuffer(b"".join(bodies), np.uint8).reshape(len(places), 21 * n)
+        for column, begin, width in ((out.ids, 0, 4), (out.t_ms, 4, 8), (out.bits, 12, 8), (out.kinds, 20, 1)):
+            column[at] = np.ascontiguousarray(table[:, begin * n : (begin + width) * n]).view(column.dtype)
+    for row, part in single.items():
+        here = slice(starts[row], starts[row + 1])
+        is_text = part.kinds == STRING
+        out.ids[here], out.t_ms[here], out.kinds[here] = part.ids, part.t_ms, part.kinds
+        out.bits[here] = np.where(is_text, part.bits + np.uint64(len(out.strings)), part.bits)
+        out.strings += part.strings
+    return devices, counts, out

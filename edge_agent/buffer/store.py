@@ -64,6 +64,16 @@ class Stored:
     columns: Columns
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Consecutive records, their values joined: `counts[i]` rows of `columns` are record `numbers[i]`."""
+
+    numbers: list[int]
+    devices: list[str]
+    counts: list[int]
+    columns: Columns
+
+
 class Buffer:
     """An open buffer file; `epoch` names it for ever. Raises BufferUnusable, BufferLocked at opening; sqlite3.Error later.
 
@@ -379,6 +389,23 @@ class Buffer:
                 yield Stored(n, device, self._unpack(n, device, body))
             except blob.BlobDamaged:
                 yield self._damaged(n, device, body)
+
+    def read_window(self, after_n: int, records_max: int, bytes_max: int) -> Window:
+        """The records after `after_n`, at least one if there is one, as many as fit; damaged ones as in `read`."""
+        rows: list[tuple[int, str, bytes]] = []
+        size, shift = 0, int(self._metas["shift"])
+        for row in self._db.execute("select n, device, body from record where n > ? order by n limit ?", (after_n, records_max)):
+            size += len(row[2])
+            if size > bytes_max and rows:
+                break
+            rows.append(row)
+
+        def instead(place: int) -> tuple[str, Columns]:
+            gap = self._damaged(*rows[place])
+            return gap.device, gap.columns
+
+        numbers = [n for n, _, _ in rows]
+        return Window(numbers, *blob.unpack_many([(n + shift, device, body) for n, device, body in rows] if shift else rows, instead))
 
     def _unpack(self, n: int, device: str, body: bytes) -> Columns:
         return blob.unpack(body, n + int(self._metas["shift"]), device)

@@ -2,7 +2,9 @@
 
 `cursor` is the last record sent in order in this session. When it has reached the newest record, new ones go out at once (live). Otherwise
 the backlog goes out as historical inside a window of unanswered records and bytes, and new ones beside it, so that live tiles stay live;
-those come again in their turn. When the answers stall, or show a hole, the cursor goes back to the answered mark.
+those come again in their turn. When the answers stall, or show a hole, the cursor goes back to the answered mark. When it goes back to the same
+mark twice, something in the messages behind it may be what the server cannot take: these records then go out one by one (`one_by_one`), so that
+only the bad one is put aside.
 """
 
 from __future__ import annotations
@@ -21,19 +23,34 @@ class Delivery:
         self._window_records = window_records
         self._window_bytes = window_bytes
         self._retry_s = retry_s
-        self._flight: deque[tuple[int, int, float]] = deque()  # (n, bytes, when) sent in order, not answered
+        self._flight: deque[tuple[int, int, float]] = deque()  # (newest record, bytes, when) sent in order, not all answered
         self._flight_bytes = 0
         self._beside_bytes = 0
         self._progress_s = 0.0
+        self._went_back_to = -1
+        self._single_to = 0  # the newest record that is to go out alone
 
     def begin(self, last_n: int, now_s: float) -> None:
         """A new epoch: nothing of it is answered."""
         self.answered_n, self.last_n = 0, last_n
+        self._went_back_to, self._single_to = -1, 0
         self._rewind(now_s)
 
     def session(self, now_s: float) -> None:
         """A new session was born: everything unanswered is backlog."""
         self._rewind(now_s)
+
+    def _go_back(self, now_s: float) -> None:
+        """The server lacks record answered_n + 1."""
+        self.resent += 1
+        if self._went_back_to == self.answered_n:
+            self._single_to = self.cursor
+        self._went_back_to = self.answered_n
+        self._rewind(now_s)
+
+    @property
+    def one_by_one(self) -> bool:
+        return self.cursor < self._single_to
 
     def _rewind(self, now_s: float) -> None:
         self.cursor = self.answered_n
@@ -47,10 +64,15 @@ class Delivery:
         return self.cursor >= self.last_n
 
     def has_room(self) -> bool:
-        return len(self._flight) < self._window_records and self._flight_bytes < self._window_bytes
+        return self.room > 0
+
+    @property
+    def room(self) -> int:
+        """Records that may go out now; 0 when the bytes of the window are used up."""
+        return max(0, self._window_records - (self.cursor - self.answered_n)) if self._flight_bytes < self._window_bytes else 0
 
     def sent(self, n: int, size: int, now_s: float) -> None:
-        """Record `n` = cursor + 1 went out in order."""
+        """The records after the cursor up to `n` went out."""
         if not self._flight:
             self._progress_s = now_s
         self.cursor = n
@@ -68,8 +90,7 @@ class Delivery:
         """The server holds records 1..n. True when that is news."""
         if n <= self.answered_n:
             if n == self.answered_n and self._flight and now_s - self._flight[0][2] > HOLE_S:
-                self.resent += 1
-                self._rewind(now_s)
+                self._go_back(now_s)
             return False
         self.answered_n = min(n, self.last_n)
         self._progress_s = now_s
@@ -83,6 +104,5 @@ class Delivery:
         """Goes back to the answered mark when nothing was answered for the retry time; True when it did."""
         if not self._flight or now_s - self._progress_s < self._retry_s:
             return False
-        self.resent += 1
-        self._rewind(now_s)
+        self._go_back(now_s)
         return True

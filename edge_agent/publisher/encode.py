@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edge_agent.contract.names import Quality
 from edge_agent.contract.payload import DataType, Value, set_value
 from edge_agent.contract.sparkplug_b_pb2 import Payload
-from edge_agent.pipeline.columns import BOOL, DOUBLE, FLOAT, NULL, Columns
+from edge_agent.pipeline.columns import BOOL, DOUBLE, FLOAT, NULL, STRING, Columns
 
 VECTOR_FROM = 100  # rows; below this the protobuf runtime is faster
 
@@ -45,6 +45,10 @@ def metrics(columns: Columns, historical: bool = False) -> bytes:
 
 def metrics_upb(columns: Columns, historical: bool = False) -> bytes:
     """By the protobuf runtime: the reference."""
+    return bytes(_message(columns, historical).SerializeToString())
+
+
+def _message(columns: Columns, historical: bool) -> Payload:
     message = Payload()
     add = message.metrics.add
     for alias, t_ms, kind, value in columns.rows():
@@ -57,7 +61,7 @@ def metrics_upb(columns: Columns, historical: bool = False) -> bytes:
             add_quality(metric, Quality.BAD)
         else:
             set_value(metric, DataType(kind), value)
-    return message.SerializeToString()
+    return message
 
 
 def add_quality(metric: Payload.Metric, quality: Quality) -> None:
@@ -68,8 +72,36 @@ def add_quality(metric: Payload.Metric, quality: Quality) -> None:
     value.int_value = int(quality)
 
 
+def rows(columns: Columns, historical: bool) -> tuple[bytes, npt.NDArray[np.int64]]:
+    """`metrics`, and where each row ends. Plain numbers go by numpy, all at once; texts and nulls one by one."""
+    odd = np.flatnonzero((columns.kinds == STRING) | ((columns.kinds & NULL) != 0))
+    if not len(odd):
+        return metrics_rows(columns, historical) if len(columns) else (b"", np.zeros(0, np.int64))
+    plain = np.ones(len(columns), np.bool_)
+    plain[odd] = False
+    encoded, plain_ends = metrics_rows(columns.take(plain), historical) if len(odd) < len(columns) else (b"", np.zeros(0, np.int64))
+    message = _message(columns.take(odd), historical)
+    odd_sizes = [size + 1 + len(varint(size)) for size in (metric.ByteSize() for metric in message.metrics)]
+    odd_encoded, odd_at = message.SerializeToString(), 0
+    before = np.concatenate([[0], plain_ends])[odd - np.arange(len(odd))].tolist()  # plain bytes before each odd row
+    pieces: list[bytes] = []
+    at = 0
+    for size, upto in zip(odd_sizes, before, strict=True):
+        pieces += (encoded[at:upto], odd_encoded[odd_at : odd_at + size])
+        at, odd_at = upto, odd_at + size
+    pieces.append(encoded[at:])
+    sizes = np.empty(len(columns), np.int64)
+    sizes[plain], sizes[odd] = np.diff(plain_ends, prepend=0), odd_sizes
+    return b"".join(pieces), np.cumsum(sizes)
+
+
 def metrics_numpy(columns: Columns, historical: bool = False) -> bytes:
-    """The same bytes, all rows at once: every field gets its widest slot, and a mask drops the bytes a row does not need."""
+    return metrics_rows(columns, historical)[0]
+
+
+def metrics_rows(columns: Columns, historical: bool) -> tuple[bytes, npt.NDArray[np.int64]]:
+    """The same bytes as `metrics_upb` and where each row ends, all rows at once: every field gets its widest slot, and a mask drops the bytes a
+    row does not need. At least one row; neither texts nor nulls."""
     n = len(columns)
     kinds = columns.kinds
     alias, times = columns.ids.astype(np.uint64), columns.t_ms.view(np.uint64)
@@ -94,7 +126,8 @@ def metrics_numpy(columns: Columns, historical: bool = False) -> bytes:
         at += 2
     size += _put_values(table, keep, at, value_w, columns, long, any_long)
     table[:, 1] = size
-    return table.tobytes() if bool(keep.all()) else table[keep].tobytes()
+    ends = np.cumsum(size, dtype=np.int64) + 2 * np.arange(1, n + 1)
+    return (table.tobytes() if bool(keep.all()) else table[keep].tobytes()), ends
 
 
 def _width(number: int) -> int:

@@ -299,12 +299,16 @@ class EdgeNode:
     def is_alive(self, device: str) -> bool:
         return device in self._alive
 
-    def send_record(self, device: str, columns: Columns, mark: str, *, historical: bool) -> int:
+    def send_record(self, device: str, columns: Columns, mark: str) -> int:
+        """One record as DDATA, live. Returns the bytes sent."""
+        return self.send_metrics(device, encode.metrics(columns), mark)
+
+    def send_metrics(self, device: str, metrics: bytes, mark: str) -> int:
         """One DDATA; a device not yet born in this session, or with metrics its birth did not name, is born first. Returns the bytes sent."""
         if self._alive.get(device) != self._catalogue.count_of(device):
             self._device_birth(device)
         where = self._topic_of.get(device) or topic(self._config.group, "DDATA", self._config.edge, device)
-        data = encode.payload(self._clock.now_ms(), encode.metrics(columns, historical), self._next_seq(), mark)
+        data = encode.payload(self._clock.now_ms(), metrics, self._next_seq(), mark)
         self._link.publish(where, data)
         return len(data)
 

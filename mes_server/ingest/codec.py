@@ -24,6 +24,7 @@ U8 = np.uint64
 NULL, INT, LONG, FLOAT, DOUBLE, BOOL, STRING, BYTES, OTHER = 0, 10, 11, 12, 13, 14, 15, 16, 17  # value field numbers of the standard
 METRICS_MAX = 20_000  # a message with more is refused: bounds memory, an edge sends <= 5,000
 STRING_MAX = 65_536
+MARK_MAX = (1 << 14) - 1  # a length of two octets
 NO_TIME = -1
 _LOW7 = U8(0x7F)
 _KEEP = np.array([0] + [(1 << 8 * i) - 1 for i in range(1, 8)] + [2**64 - 1], U8)  # keep the first i bytes
@@ -96,14 +97,11 @@ def _frame(data: bytes) -> _Frame | None:
             shift += 7
         else:
             return None
-    end, mark = size, ""
-    quote = data.rfind(b'"', max(at, size - 48))
-    if 0 <= quote < size - 1 and data[quote + 1] == size - quote - 2:
-        try:
-            mark = data[quote + 2 :].decode("ascii")
-        except UnicodeDecodeError:
-            return None
-        end = quote
+    end, begin = _mark_place(data, at)
+    try:
+        mark = data[begin:].decode("ascii")
+    except UnicodeDecodeError:
+        return None
     seq = -1
     if end - at >= 2 and data[end - 2] == 0x18 and data[end - 1] < 0x80:
         seq, end = data[end - 1], end - 2
@@ -112,12 +110,35 @@ def _frame(data: bytes) -> _Frame | None:
     return _Frame(at, end, sent, seq, mark)
 
 
+def _mark_place(data: bytes, at: int) -> tuple[int, int]:
+    """(where the field `uuid` begins, where its text begins) if it ends the payload; else the end, twice. The octet that tells the field may also
+    be one of its length, so up to three are tried."""
+    size = len(data)
+    least = max(at, size - MARK_MAX - 3)
+    quote = data.rfind(b'"', least)
+    for _ in range(3):
+        if quote < 0:
+            break
+        rest = size - quote - 2
+        if 0 <= rest < 128 and data[quote + 1] == rest:
+            return quote, quote + 2
+        rest -= 1
+        if rest >= 128 and data[quote + 1] == rest & 0x7F | 0x80 and data[quote + 2] == rest >> 7:
+            return quote, quote + 3
+        quote = data.rfind(b'"', least, quote)
+    return size, size
+
+
 def mark_of(data: bytes) -> str:
     """The delivery mark at the end of a payload of which nothing else can be read; "" when there is none."""
-    quote = data.rfind(b'"', max(0, len(data) - 48))
-    if 0 <= quote < len(data) - 1 and data[quote + 1] == len(data) - quote - 2:
-        return data[quote + 2 :].decode("ascii", "replace")
-    return ""
+    return data[_mark_place(data, 0)[1] :].decode("ascii", "replace")
+
+
+def part_of(data: bytes, first: int, count: int, mark: str) -> bytes:
+    """A payload with `count` metrics of a readable one, from number `first` on, under a mark of their own."""
+    whole = decode(data)
+    part = Payload(timestamp=whole.timestamp, uuid=mark, metrics=whole.metrics[first : first + count])
+    return bytes(part.SerializeToString())
 
 
 # --- the fast way ----------------------------------------------------------------------------------------------------------------

@@ -164,9 +164,8 @@ class Committer:
                 except Exception as error:  # noqa: BLE001  supervision boundary, see above
                     self._figures["unbookable"] += 1
                     reason = f"cannot be booked: {type(error).__name__}: {error}"[:400]
-                    self._transaction(
-                        [record], aside=PutAside(record.message.topic, reason, f"{record.stream.epoch}:{record.n}", record.message.payload)
-                    )
+                    aside = PutAside(record.message.topic, reason, f"{record.stream.epoch}:{record.n}", record.payload())
+                    self._transaction([record], aside=aside)
             except (StorageFailed, Overloaded, MarkMoved) as error:
                 self.facts_fault = str(error)
                 for stream in streams:

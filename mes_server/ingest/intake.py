@@ -7,15 +7,16 @@ at all: it stays unanswered, so the edge sends it again after the rebirth that i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_agent.contract import names
-from edge_agent.contract.delivery import BadMark, Mark
+from edge_agent.contract.delivery import BadMark, Mark, Marks
 from edge_agent.contract.payload import BadPayload, decode, get_value
 from edge_agent.contract.sparkplug_b_pb2 import Payload
 from edge_agent.contract.topics import BadTopic, Topic, parse
@@ -38,16 +39,44 @@ class Unreadable(ValueError):
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """One delivery unit: a device's columns under one mark. Samples are copied only when it has to wait."""
+    """One record of an edge's buffer, the whole of `message` or the metrics `part` of it. Samples are copied only when it has to wait."""
 
     stream: Stream[Record]
     n: int
     device: str
     message: Message
     events: list[Event]
+    part: tuple[int, int] | None = None  # first metric, how many; of a message with several records
+    unit: int = -1  # place in the group it came with
     series: NDArray[np.int32] | None = None
     ts: NDArray[np.int64] | None = None
     value: NDArray[np.float64] | None = None
+
+    def payload(self) -> bytes:
+        """As a message of its own."""
+        if self.part is None:
+            return self.message.payload
+        try:
+            return codec.part_of(self.message.payload, *self.part, str(Mark(self.stream.epoch, self.n)))
+        except BadPayload:
+            return self.message.payload
+
+
+@dataclass(slots=True)
+class _Units:
+    """What the messages of a run hold: records, or a whole message that is none (`streams` None)."""
+
+    messages: list[int] = field(default_factory=list)  # place of the message in the run
+    streams: list[Stream[Record] | None] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)  # metrics
+    unmarked: list[int] = field(default_factory=list)  # units of peers that are no Gemba edges
+
+    def add(self, message: int, stream: Stream[Record] | None, numbers: Sequence[int], counts: Sequence[int]) -> None:
+        self.messages += [message] * len(numbers)
+        self.streams += [stream] * len(numbers)
+        self.numbers += numbers
+        self.counts += counts
 
 
 @dataclass(slots=True)
@@ -141,6 +170,8 @@ class Intake:
     def _sessions_are_over(self, now_s: float, now_ms: int) -> None:
         """The connection was lost: edges may have died, been replaced or been born anew unheard, and a kept alias may mean another value by now.
         Nothing is taken from them before they have said themselves again."""
+        for stream in self.streams.values():
+            stream.forget_held()
         for node in self.host.nodes.values():
             self.host.node_death(node, now_ms)
             self.host.ask_rebirth(node, now_s)
@@ -167,7 +198,8 @@ class Intake:
 
     def _unreadable(self, message: Message, where: Topic, node: Node, why: str) -> None:
         """Into the quarantine. One with a delivery mark would be sent again for ever and stop the records behind it: when it comes for the second
-        time its number is passed by (its counts are carried by the next running total)."""
+        time its number is passed by (its counts are carried by the next running total). Several records that come in one message are waited for one
+        by one: that is how the edge sends them when it hears the same mark again."""
         text = codec.mark_of(message.payload)
         try:
             mark = Mark.parse(text)
@@ -186,9 +218,9 @@ class Intake:
             self.put_aside(message, why, text)
             return
         record: Record = Record(stream, mark.n, where.device or "", message, [])
-        self.due.facts.extend(one for _, one in stream.facts.offer(mark.n, record, len(message.payload)))
+        self.due.facts += stream.facts.offer([(mark.n, record, message.payload)])
         if not self.samples_paused:
-            for _, one in stream.samples.offer(mark.n, record, len(message.payload)):
+            for one in stream.samples.offer([(mark.n, record, message.payload)]):
                 if one.series is not None and one.ts is not None and one.value is not None:
                     self.due.add_samples(one.series, one.ts, one.value)
 
@@ -303,6 +335,7 @@ class Intake:
         if not _is_epoch(node.epoch):
             return
         stream = self.stream(node.edge, node.epoch)
+        stream.forget_held()
         self.due.answers[id(stream)] = stream
         if isinstance(last, int):
             stream.newest = max(stream.newest, last)
@@ -340,8 +373,34 @@ class Intake:
         numeric &= good
         self._show(columns, safe, value, numeric, good)
         sample = numeric & (self.table.series[safe] >= 0)
-        events = self._events(columns, safe, value, good, owner, len(run))
-        self._deliver(run, columns, usable, events, safe, value, sample, owner)
+        units = self._units(run, columns, usable)
+        owner = np.repeat(np.arange(len(units.counts)), units.counts)
+        events = self._events(columns, safe, value, good, owner, len(units.counts))
+        now_due = self._deliver(run, columns, units, events, safe, value, sample)
+        chosen = sample & now_due[owner]
+        self.due.add_samples(self.table.series[safe[chosen]], columns.ts[chosen], value[chosen])
+
+    def _units(self, run: list[tuple[Message, Topic, Node]], columns: codec.Columns, usable: NDArray[np.bool_]) -> _Units:
+        """Takes messages apart into records, by their marks."""
+        units = _Units()
+        for index, ((message, where, node), count, text) in enumerate(zip(run, columns.counts.tolist(), columns.mark, strict=True)):
+            if usable[index]:
+                self.touched.add((node.edge, where.device or ""))
+                if text:
+                    try:
+                        marks = Marks.parse(text, count)
+                    except BadMark as error:
+                        self.put_aside(message, str(error), text)
+                    else:
+                        stream = self.stream(node.edge, marks.epoch)
+                        stream.newest = max(stream.newest, marks.numbers[-1])
+                        units.add(index, stream, marks.numbers, marks.counts)
+                        continue
+                else:  # a Sparkplug node that is no Gemba edge: shown and sampled, not booked, for it cannot be counted once
+                    self.figures["unmarked"] += 1
+                    units.unmarked.append(len(units.counts))
+            units.add(index, None, (0,), (count,))
+        return units
 
     def _resolve(self, run: list[tuple[Message, Topic, Node]], columns: codec.Columns, now_s: float) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
         """(handle of each metric, may each message be used). Not usable: unreadable, before its birth, or with a metric nobody announced."""
@@ -408,53 +467,74 @@ class Intake:
         self,
         run: list[tuple[Message, Topic, Node]],
         columns: codec.Columns,
-        usable: NDArray[np.bool_],
+        units: _Units,
         events: list[list[Event]],
         handles: NDArray[np.int32],
         value: NDArray[np.float64],
         sample: NDArray[np.bool_],
-        owner: NDArray[np.int64],
-    ) -> None:
-        """Asks the lanes which records are due, and puts their facts and samples down for the commit."""
-        due = self.due
-        now_due = np.zeros(len(run), bool)
-        ends = np.cumsum(columns.counts)
-        for index, (message, where, node) in enumerate(run):
-            if not usable[index]:
+    ) -> NDArray[np.bool_]:
+        """Asks the lanes which records are due, and puts their facts down for the commit. Returns of which units samples are due."""
+        due, count = self.due, len(units.counts)
+        now_due = np.zeros(count, bool)
+        if not self.samples_paused:
+            now_due[units.unmarked] = True
+        ends = np.cumsum(units.counts).tolist()
+        per_message = Counter(units.messages)
+        offered: dict[int, list[tuple[int, Record, bytes]]] = {}
+        begin_of_message, last = 0, -1
+        for unit, (index, stream, n, metrics, end) in enumerate(zip(units.messages, units.streams, units.numbers, units.counts, ends, strict=True)):
+            if index != last:
+                begin_of_message, last = end - metrics, index
+            if stream is None:
                 continue
-            device = where.device or ""
-            self.touched.add((node.edge, device))
-            if not columns.mark[index]:  # a Sparkplug node that is no Gemba edge: shown and sampled, not booked, for it cannot be counted once
-                self.figures["unmarked"] += 1
-                now_due[index] = not self.samples_paused
-                continue
-            try:
-                mark = Mark.parse(columns.mark[index])
-            except BadMark as error:
-                self.put_aside(message, str(error), columns.mark[index])
-                continue
-            stream = self.stream(node.edge, mark.epoch)
-            stream.newest = max(stream.newest, mark.n)
-            record = Record(stream, mark.n, device, message, events[index])
-            size = len(message.payload)
+            message, where, _ = run[index]
+            part = None if per_message[index] == 1 else (end - metrics - begin_of_message, metrics)
+            record = Record(stream, n, where.device or "", message, events[unit], part, unit)
+            if id(stream) not in offered:
+                offered[id(stream)], due.answers[id(stream)] = [], stream
+            offered[id(stream)].append((n, record, message.payload))
+        for number, some in offered.items():
+            stream = due.answers[number]
+            some.sort(key=itemgetter(0))
             before = stream.facts.repeats
-            due.facts.extend(one for _, one in stream.facts.offer(mark.n, record, size))
-            if stream.facts.repeats != before:
-                self.figures["repeats"] += 1
-            if not self.samples_paused:
-                for _, one in stream.samples.offer(mark.n, record, size):
-                    if one is record:
-                        now_due[index] = True
-                    elif one.series is not None and one.ts is not None and one.value is not None:
-                        due.add_samples(one.series, one.ts, one.value)
-                if mark.n in stream.samples.held and not now_due[index]:
-                    part = slice(int(ends[index] - columns.counts[index]), int(ends[index]))
-                    chosen = sample[part]
-                    record.series = self.table.series[handles[part][chosen]]
-                    record.ts, record.value = columns.ts[part][chosen], value[part][chosen]
-            due.answers[id(stream)] = stream
-        chosen = sample & now_due[owner]
-        due.add_samples(self.table.series[handles[chosen]], columns.ts[chosen], value[chosen])
+            due.facts += stream.facts.offer(some)
+            self.figures["repeats"] += stream.facts.repeats - before
+            if self.samples_paused:
+                continue
+            for one in stream.samples.offer(some):
+                if one.series is None:
+                    now_due[one.unit] = True
+                elif one.ts is not None and one.value is not None:
+                    due.add_samples(one.series, one.ts, one.value)
+            if stream.samples.held:
+                for n, record, _ in some:
+                    held = stream.samples.held.get(n)
+                    if held is not None and held[0] is record:
+                        _keep(
+                            record,
+                            slice(ends[record.unit] - units.counts[record.unit], ends[record.unit]),
+                            columns,
+                            handles,
+                            value,
+                            sample,
+                            self.table,
+                        )
+        return now_due
+
+
+def _keep(
+    record: Record,
+    rows: slice,
+    columns: codec.Columns,
+    handles: NDArray[np.int32],
+    value: NDArray[np.float64],
+    sample: NDArray[np.bool_],
+    table: LiveTable,
+) -> None:
+    """Copies the samples of a record that has to wait."""
+    chosen = sample[rows]
+    record.series = table.series[handles[rows][chosen]]
+    record.ts, record.value = columns.ts[rows][chosen], value[rows][chosen]
 
 
 def _is_epoch(text: str) -> bool:

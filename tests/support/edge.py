@@ -38,7 +38,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from edge_agent.contract import names
 from edge_agent.contract.clock import Clock
-from edge_agent.contract.delivery import Mark
+from edge_agent.contract.delivery import Marks
 from edge_agent.contract.payload import decode, get_value
 from edge_agent.contract.sparkplug_b_pb2 import Payload
 from edge_agent.contract.topics import parse, state_topic
@@ -249,10 +249,18 @@ class Booked:
 
     mark: int = 0
     facts: list[Fact] = field(default_factory=list)
+    ahead: dict[int, list[Fact]] = field(default_factory=dict)  # of bundles, until what is before them is there
+
+    def take(self, n: int, facts: list[Fact]) -> None:
+        self.ahead[n] = facts
+        while self.mark + 1 in self.ahead:
+            self.mark += 1
+            self.facts += self.ahead.pop(self.mark)
+        self.ahead = {number: some for number, some in self.ahead.items() if number > self.mark}
 
 
 class Host:
-    """A Sparkplug host application that applies records as the server does: n == mark + 1 or not at all, then answers."""
+    """A Sparkplug host application that applies records as the server does: in the order of their numbers or not at all, then answers."""
 
     def __init__(self, broker: Broker, group: str = "PUMP", edge: str = "EDGE-L1", host: str = "gemba") -> None:
         self.broker, self.group, self.edge, self.host = broker, group, edge, host
@@ -353,6 +361,8 @@ class Host:
             if payload.seq != 0:
                 self.errors.append(f"NBIRTH with seq {payload.seq}")
             self.names.clear()
+            for booked in self.booked.values():
+                booked.ahead.clear()
         elif self._seq is None:
             return  # came before a birth we saw
         elif payload.seq != (self._seq + 1) % 256:
@@ -368,23 +378,24 @@ class Host:
         self._data(where.device or "", payload)
 
     def _data(self, device: str, payload: Payload) -> None:
-        mark = Mark.parse(payload.uuid)
+        marks = Marks.parse(payload.uuid, len(payload.metrics))
+        numbers = [n for n, count in zip(marks.numbers, marks.counts, strict=True) for _ in range(count)]
         facts = []
-        for metric in payload.metrics:
+        for n, metric in zip(numbers, payload.metrics, strict=True):
             owner, name, datatype = self.names[metric.alias]
             if owner != device:
                 self.errors.append(f"alias {metric.alias} of {owner} in data of {device}")
-            facts.append(Fact(device, name, metric.timestamp, get_value(metric, datatype), metric.is_historical, mark.n, mark.epoch))
+            facts.append(Fact(device, name, metric.timestamp, get_value(metric, datatype), metric.is_historical, n, marks.epoch))
         self.live += facts
         self._count += 1
         if self.drop_every and self._count % self.drop_every == 0:
             return
-        booked = self.booked[mark.epoch]
-        if mark.n == booked.mark + 1:
-            booked.mark = mark.n
-            booked.facts += facts
+        booked = self.booked[marks.epoch]
+        for n in marks.numbers:
+            if n == booked.mark + 1 or (len(marks.numbers) > 1 and n > booked.mark):
+                booked.take(n, [fact for fact in facts if fact.n == n])
         if self.answering:
-            self.command(**{names.STORED_EPOCH: mark.epoch, names.STORED_UP_TO: booked.mark})
+            self.command(**{names.STORED_EPOCH: marks.epoch, names.STORED_UP_TO: booked.mark})
 
     # --- questions -----------------------------------------------------------------------------------------------------------
     def facts(self, device: str, name: str) -> list[Fact]:

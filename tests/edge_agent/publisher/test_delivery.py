@@ -52,6 +52,34 @@ def test_an_answer_that_repeats_shows_a_hole_at_once() -> None:
     assert not delivery.answer(1, 1.2) and delivery.cursor == 1
 
 
+def test_what_comes_back_to_the_same_mark_twice_goes_out_one_by_one() -> None:
+    """Something in these messages may be what the server cannot take: it must not take the others with it."""
+    delivery = fresh(0, 30, window=10)
+    delivery.sent(8, 1, 0.0)
+    assert delivery.check_stall(6.0) and not delivery.one_by_one, "it may have been lost on the way"
+    delivery.sent(8, 1, 6.0)
+    delivery.answer(3, 6.1)
+    assert delivery.check_stall(12.0) and not delivery.one_by_one, "there was progress"
+    delivery.sent(8, 1, 12.0)
+    assert delivery.check_stall(18.0) and delivery.one_by_one
+    delivery.sent(7, 1, 18.0)
+    assert delivery.one_by_one
+    delivery.sent(8, 1, 18.0)
+    assert not delivery.one_by_one, "what was not sent before is not suspect"
+    delivery.begin(5, 20.0)
+    assert not delivery.one_by_one
+
+
+def test_room_is_in_records_however_many_go_out_at_once() -> None:
+    delivery = fresh(0, 30, window=10)
+    delivery.sent(7, 10, 0.0)
+    assert delivery.room == 3
+    delivery.answer(4, 0.1)
+    assert delivery.room == 7, "some of a window are answered"
+    delivery.sent(8, 2_000, 0.2)
+    assert delivery.room == 0 and not delivery.has_room(), "the bytes are used up"
+
+
 def test_an_old_answer_changes_nothing_and_one_from_the_future_is_cut() -> None:
     delivery = fresh(5, 8)
     assert not delivery.answer(3, 0.0)

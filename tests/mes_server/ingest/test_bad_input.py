@@ -153,4 +153,4 @@ def test_a_far_ahead_mark_does_not_fill_the_memory(made: Bench) -> None:
         made.feed(data(n, "SAW-01", [("good_total", 1, T0)]))
     made.commit()
     lane = made.service.intake.stream("EDGE-L1", EPOCH).facts
-    assert len(lane.held) <= 2_000 and lane.held_bytes <= 8_000_000 and min(lane.held) == 10, "the nearest are kept"
+    assert len(lane.held) <= 4_096 and lane.held_bytes <= 8_000_000 and min(lane.held) == 10, "the nearest are kept"

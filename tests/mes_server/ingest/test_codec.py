@@ -71,7 +71,8 @@ def payloads(draw: st.DrawFn) -> bytes:
     if draw(st.integers(0, 4)):
         payload.seq = draw(st.one_of(st.integers(0, 255), st.integers(0, 2**64 - 1)))
     if draw(st.integers(0, 4)):
-        payload.uuid = draw(st.one_of(st.integers(1, 2**40).map(lambda n: f"0123456789abcdef:{n}"), st.text(max_size=60)))
+        long = st.integers(0, 5_000).map(lambda size: "0123456789abcdef:" + "1x1," * (size // 4) + "1" * (size % 4))
+        payload.uuid = draw(st.one_of(st.integers(1, 2**40).map(lambda n: f"0123456789abcdef:{n}"), st.text(max_size=60), long))
     if draw(st.integers(0, 9)) == 0:
         payload.body = b"x"
     return payload.SerializeToString()
@@ -107,6 +108,22 @@ def test_broken_payloads_are_refused_alike_and_their_neighbours_read(group: list
             one, two = codec.decode_group([mixed[index]]), codec.decode_by_upb([mixed[index]])
             same(one, two)
     assert len(left.counts) == len(mixed)
+
+
+@pytest.mark.parametrize("size", [0, 1, 33, 34, 35, 127, 128, 129, 4_351, 4_352, 4_400, 4_479, 4_480, codec.MARK_MAX])
+def test_marks_of_every_length_are_found_from_the_end(size: int) -> None:
+    """A length may itself contain the octet that begins the field (34)."""
+    text = ("0123456789abcdef:" + "101x3,111x3," * 2_000)[:size]
+    data = Payload(timestamp=T0, seq=7, uuid=text, metrics=[Payload.Metric(alias=3, timestamp=T0, long_value=34)]).SerializeToString()
+    columns = codec.decode_group([data])
+    assert codec.mark_of(data) == text and columns.mark == [text] and columns.by_upb == 0 and columns.seq == [7]
+
+
+def test_a_part_of_a_message_is_a_message() -> None:
+    metrics = [Payload.Metric(alias=n, timestamp=T0 + n, string_value="泵") for n in range(5)]
+    whole = Payload(timestamp=T0, seq=7, uuid="0123456789abcdef:1x2,2x2,3x1", metrics=metrics)
+    part = Payload.FromString(codec.part_of(whole.SerializeToString(), 2, 2, "0123456789abcdef:2"))
+    assert (list(part.metrics), part.uuid, part.timestamp) == (metrics[2:4], "0123456789abcdef:2", T0)
 
 
 def message(n: int, rng: random.Random, mark: int) -> bytes:
