@@ -33,7 +33,8 @@ MakeSource = Callable[[str, AgentConfig, TagPlan, Mapping[str, DeviceSource], So
 FIRST_PAUSE_S = 0.1
 QUICK_TRIES = 5  # a PLC that restarts is back soon: the first tries come quickly
 WATCH_S = 0.2
-KNOCK_S = 0.1
+KNOCK_S, KNOCK_LATER_S = 0.05, 0.1  # how often a counterpart that is away is looked for: in the first minute, and then
+KNOCK_SOON_S = 60.0
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -191,6 +192,7 @@ class Agent:
 
     async def _supervise(self, source: Source, sink: Sink) -> None:
         failures = 0
+        lost_s = time.monotonic()
         while isinstance(self.clock, ClockGuard) and not self.clock.may_stamp:
             await asyncio.sleep(WATCH_S)  # the clock says something impossible: the server is asked first
         while True:
@@ -201,17 +203,18 @@ class Agent:
                 raise
             except Exception as error:  # noqa: BLE001 - the supervision boundary
                 if source.health.status == "connected":
-                    failures = 0
+                    failures, lost_s = 0, time.monotonic()
                 failures += 1
                 self._failed(source, sink, error, failures)
-            if await self._waited_for(source, self._pause_s(failures, source)):
+            knock_s = KNOCK_S if time.monotonic() - lost_s < KNOCK_SOON_S else KNOCK_LATER_S
+            if await self._waited_for(source, self._pause_s(failures, source), knock_s):
                 failures = 1  # it is back: quick tries again
 
-    async def _waited_for(self, source: Source, pause_s: float) -> bool:
+    async def _waited_for(self, source: Source, pause_s: float, knock_s: float = KNOCK_S) -> bool:
         """Pauses; True, and at once, when the counterpart that was away is back."""
         end_s = time.monotonic() + pause_s
         while (left_s := end_s - time.monotonic()) > 0:
-            await asyncio.sleep(min(left_s, KNOCK_S))
+            await asyncio.sleep(min(left_s, knock_s * random.uniform(0.7, 1.3)))  # noqa: S311 - jitter, not a secret
             if isinstance(source, Knocking) and await source.knock():
                 return True
         return False

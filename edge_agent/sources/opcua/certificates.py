@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import ipaddress
 import os
@@ -15,7 +16,7 @@ from typing import NamedTuple
 from asyncua.crypto import cert_gen
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from edge_agent.errors import SourceMisconfigured
@@ -89,6 +90,21 @@ def load(path: Path) -> x509.Certificate:
             "Put a DER or PEM certificate there, or remove the file.",
             "请放入 DER 或 PEM 证书,或删除该文件。",
         ) from error
+
+
+def load_key(path: Path) -> rsa.RSAPrivateKey:
+    """A DER or PEM file without a password; read again when it was changed. Raises OSError, ValueError, TypeError."""
+    stat = path.stat()
+    return _key(path, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.lru_cache(maxsize=16)
+def _key(path: Path, _mtime_ns: int, _size: int) -> rsa.RSAPrivateKey:
+    raw = path.read_bytes()
+    key = load_pem_private_key(raw, None) if raw.lstrip().startswith(b"-----") else load_der_private_key(raw, None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise TypeError(f"{path} holds no RSA key")
+    return key
 
 
 def expiry(whose: Words, valid_to: datetime, now: datetime, then: Words) -> Words | None:

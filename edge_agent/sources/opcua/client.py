@@ -6,6 +6,7 @@ import asyncio
 import logging
 import struct
 import uuid
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -13,13 +14,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from asyncua import Client, ua
-from asyncua.ua.ua_binary import struct_from_binary
+from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
 
 from edge_agent.contract.payload import DataType
 from edge_agent.errors import SourceLost, SourceMisconfigured
 from edge_agent.health import Standing
 from edge_agent.pipeline.columns import Value
-from edge_agent.sources.opcua import decode, filters, packml_counts, security
+from edge_agent.sources.opcua import decode, filters, items, packml_counts, security
 from edge_agent.sources.opcua.config import OpcUaConfig
 from edge_agent.sources.opcua.filters import NO_DEADBAND, Deadband, Filters
 from edge_agent.sources.opcua.profiles import GENERIC, LIMITS, Profile, profile_of, queue_needed, queue_wanted
@@ -36,6 +37,8 @@ _SERVER_NODES = (
     "ServerStatus_CurrentTime",
     "ServerStatus_BuildInfo_ManufacturerName",
     "ServerStatus_BuildInfo_ProductName",
+    "ServerArray",
+    "NamespaceArray",
     *(f"{_LIMITS_AT}_{name}" for name in LIMITS),
 )
 _EPOCH, _MS = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
@@ -43,6 +46,14 @@ T = TypeVar("T")
 # What asyncua raises for bytes that are no message, besides its own errors.
 _UNREADABLE = (ua.UaError, struct.error, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RecursionError, MemoryError)
 _TRANSPORT_ERRORS = (OSError, asyncio.TimeoutError, ua.UaError, ConnectionError, struct.error)
+_TOO_MUCH = frozenset(
+    {
+        ua.StatusCodes.BadTooManyOperations,
+        ua.StatusCodes.BadRequestTooLarge,
+        ua.StatusCodes.BadResponseTooLarge,
+        ua.StatusCodes.BadEncodingLimitsExceeded,
+    }
+)
 
 
 class SourceAway(SourceLost):
@@ -60,6 +71,7 @@ class Server:
     run: Run
     profile: Profile
     now_ms: int | None
+    namespaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +120,20 @@ class Connection:
         nodes = [ua.NodeId(ua.ObjectIds.Server_ServerStatus_StartTime), ua.NodeId(ua.ObjectIds.Server_NamespaceArray)]
         started, uris = await self.read(nodes)
         at_ms = plain(started)[1]
-        names = uris.Value.Value if uris.Value is not None and isinstance(uris.Value.Value, list) else []
-        return at_ms if isinstance(at_ms, int) else 0, [str(name) for name in names]
+        return at_ms if isinstance(at_ms, int) else 0, _texts(uris)
 
     async def server(self, items_per_call: int | None) -> Server:
-        """Who answers, since when, and what it can do at once."""
-        asked = [getattr(ua.ObjectIds, f"Server_{name}") for name in _SERVER_NODES]
-        values = dict(zip(_SERVER_NODES, [plain(value)[1] for value in await self.read([ua.NodeId(int(node)) for node in asked], 20)], strict=True))
-        uris = await _lost_when_broken(
-            self.client.uaclient.session.read_attributes([ua.NodeId(ua.ObjectIds.Server_ServerArray)], ua.AttributeIds.Value)
-        )
-        variant = uris[0].Value
-        uri = str(variant.Value[0]) if variant is not None and isinstance(variant.Value, list) and variant.Value else ""
+        """Who answers, since when, its namespaces and what it can do at once: one request."""
+        asked = [ua.NodeId(int(getattr(ua.ObjectIds, f"Server_{name}"))) for name in _SERVER_NODES]
+        found = dict(zip(_SERVER_NODES, await self.read(asked, len(asked)), strict=True))
+        values = {name: plain(value)[1] for name, value in found.items()}
+        uris = _texts(found["ServerArray"])
         limits = {name: value for name in LIMITS if isinstance(value := values[f"{_LIMITS_AT}_{name}"], int)}
         words = [str(values[f"ServerStatus_BuildInfo_{part}"] or "") for part in ("ManufacturerName", "ProductName")]
         started, now = values["ServerStatus_StartTime"], values["ServerStatus_CurrentTime"]
-        run = Run(uri, started if isinstance(started, int) else 0)
-        return Server(run, profile_of(words[0], words[1], limits, items_per_call), now if isinstance(now, int) else None)
+        run = Run(uris[0] if uris else "", started if isinstance(started, int) else 0)
+        profile = profile_of(words[0], words[1], limits, items_per_call)
+        return Server(run, profile, now if isinstance(now, int) else None, tuple(_texts(found["NamespaceArray"])))
 
     # --- subscription --------------------------------------------------------------------------------------------------------
     async def subscribe(self, config: OpcUaConfig) -> Subscription:
@@ -180,43 +189,96 @@ class Connection:
         with suppress(SourceLost):
             await self._request(ua.DeleteSubscriptionsRequest(Parameters=ua.DeleteSubscriptionsParameters([subscription])))
 
-    async def watch(self, subscription: Subscription, items: Sequence[Item], config: OpcUaConfig, server: Server, refusals: Filters) -> Watched:
+    async def watch(self, subscription: Subscription, wanted: Sequence[Item], config: OpcUaConfig, server: Server, refusals: Filters) -> Watched:
         """Creates monitored items, with the strongest deadband filter that the server takes of each."""
         out = Watched({}, [], {})
         refusals.supported = server.profile.has_filter
-        left = list(items)
+        left = list(wanted)
         while left:
+            steps = [refusals.step(item.handle, item.deadband) for item in left]
+            results = await self._create(subscription, left, steps, config, server.profile, refusals)
             again: list[Item] = []
-            for part in _parts(left, server.profile.items_per_call):
-                steps = [refusals.step(item.handle, item.deadband) for item in part]
-                results = await self._create(subscription, part, steps, config)
-                for item, step, result in zip(part, steps, results, strict=True):
-                    if result.StatusCode.is_good():
-                        out.ids[item.handle] = result.MonitoredItemId
-                        needed = queue_needed(subscription.publishing_s, result.RevisedSamplingInterval / 1000.0)
-                        if 0 < result.RevisedQueueSize < needed:
-                            out.short.append(f"{item.words} ({result.RevisedQueueSize} of {needed})")
-                    elif refusals.refused(item.handle, step, result.StatusCode.value):
-                        again.append(item)
-                    else:
-                        out.refused[item.handle] = f"{result.StatusCode.name} ({result.StatusCode.doc})"
+            for item, step, result in zip(left, steps, results, strict=True):
+                if ua.StatusCode(result.status).is_good():
+                    out.ids[item.handle] = result.id
+                    needed = queue_needed(subscription.publishing_s, result.sampling_ms / 1000.0)
+                    if 0 < result.queue < needed:
+                        out.short.append(f"{item.words} ({result.queue} of {needed})")
+                elif refusals.refused(item.handle, step, result.status):
+                    again.append(item)
+                else:
+                    status = ua.StatusCode(result.status)
+                    out.refused[item.handle] = f"{status.name} ({status.doc})"
             left = again
         return out
 
-    async def _create(self, subscription: Subscription, items: Sequence[Item], steps: Sequence[str], config: OpcUaConfig) -> list[Any]:
-        """One call of CreateMonitoredItems; its results."""
+    async def _create(
+        self, subscription: Subscription, wanted: Sequence[Item], steps: Sequence[str], config: OpcUaConfig, profile: Profile, refusals: Filters
+    ) -> list[items.Made]:
+        """Their results, in order. Several calls are on their way at once where the profile says so; a call that is too big is halved."""
         queue = queue_wanted(subscription.publishing_s, config.sampling_interval_s, config.queue_size)
-        request = ua.CreateMonitoredItemsRequest()
-        params = request.Parameters
-        params.SubscriptionId = subscription.id
-        params.TimestampsToReturn = ua.TimestampsToReturn.Source
-        params.ItemsToCreate = [
-            _monitored(item, config.sampling_interval_s, queue, filters.of(step, item.deadband)) for item, step in zip(items, steps, strict=True)
-        ]
-        results = list(_read(ua.CreateMonitoredItemsResponse, await self._request(request)).Results)
-        if len(results) != len(items):
-            raise _lost(ua.UaError(f"{len(results)} results for {len(items)} monitored items"))
-        return results
+        asked = [items.Asked(item.node, item.handle, filters.of(step, item.deadband)) for item, step in zip(wanted, steps, strict=True)]
+        calls = 1 if any(one.filter is not None for one in asked) else profile.calls  # a filter that is refused shows in the first call
+        parts = deque(_parts(asked, min(profile.items_per_call, refusals.items_per_call or profile.items_per_call)))
+        on_way: deque[tuple[Sequence[items.Asked], asyncio.Future[Any]]] = deque()
+        out: dict[int, items.Made] = {}
+        try:
+            while parts or on_way:
+                while parts and len(on_way) < calls:
+                    part = parts.popleft()
+                    body = items.request(subscription.id, part, config.sampling_interval_s * 1000.0, queue)
+                    on_way.append((part, self._send(items.REQUEST, body)))
+                part, future = on_way.popleft()
+                found = await self._made(part, future)
+                if found is None:
+                    refusals.items_per_call = half = (len(part) + 1) // 2
+                    parts.extendleft([part[half:], part[:half]])
+                    continue
+                out.update((one.handle, made) for one, made in zip(part, found, strict=True))
+        finally:
+            for _, future in on_way:
+                future.cancel()
+        return [out[item.handle] for item in wanted]
+
+    async def _made(self, asked: Sequence[items.Asked], future: asyncio.Future[Any]) -> list[items.Made] | None:
+        """The answer to one call; None when the server wants fewer at once."""
+        try:
+            data = await self._answer(future)
+        except ua.UaStatusCodeError as error:
+            if error.code in _TOO_MUCH and len(asked) > 1:
+                return None
+            raise _lost(error) from error
+        except _TRANSPORT_ERRORS as error:
+            raise _lost(error) from error
+        found = items.results(bytes(data))
+        if found is None:
+            found = [items.result_of(one) for one in _read(ua.CreateMonitoredItemsResponse, data).Results]
+        if len(found) != len(asked):
+            raise _lost(ua.UaError(f"{len(found)} results for {len(asked)} monitored items"))
+        return found
+
+    def _send(self, kind: bytes, parameters: bytes) -> asyncio.Future[Any]:
+        """Sends a request whose parameters are encoded already; the future gives the encoded answer. Raises SourceLost."""
+        protocol = self.client.uaclient.protocol
+        if protocol is None or protocol.transport is None:
+            raise _lost(ConnectionError("connection lost"))
+        header = ua.RequestHeader()
+        protocol._setup_request_header(header, protocol.timeout)
+        protocol.revolve_security_token()
+        protocol._request_id += 1
+        message = protocol._connection.message_to_binary(kind + struct_to_binary(header) + parameters, request_id=protocol._request_id)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        protocol._callbackmap[protocol._request_id] = future
+        protocol.transport.write(message)
+        return future
+
+    async def _answer(self, future: asyncio.Future[Any]) -> Any:
+        """Raises asyncua's error for a fault, TimeoutError, the transport's errors."""
+        protocol = self.client.uaclient.protocol
+        async with asyncio.timeout(protocol.timeout):
+            data = await future
+        protocol.check_answer(data, "")
+        return data
 
     async def unwatch(self, subscription: int, ids: Sequence[int]) -> None:
         """Deletes monitored items; best effort."""
@@ -300,11 +362,10 @@ class Connection:
 
 
 @asynccontextmanager
-async def connect(config: OpcUaConfig, source: str, edge: str) -> AsyncIterator[Connection]:
-    """A session from connect to close. Raises SourceLost, SourceMisconfigured."""
+async def connect(config: OpcUaConfig, source: str, edge: str, met: security.Met | None = None) -> AsyncIterator[Connection]:
+    """A session from connect to close. `met`: what held last time, kept up to date. Raises SourceLost, SourceMisconfigured."""
     with in_words(config):
-        secured = await security.prepare(config, source, edge)
-        await secured.client.connect()
+        secured = await security.opened(config, source, edge, met or security.Met())
     connection = Connection(secured.client, secured.policy, secured.standing)
     try:
         yield connection
@@ -470,6 +531,12 @@ def _gathered(results: dict[int, Any], found: list[list[ua.DataValue] | None]) -
         if result.ContinuationPoint:
             left[i] = result.ContinuationPoint
     return left
+
+
+def _texts(value: ua.DataValue) -> list[str]:
+    """An array of strings; empty when the server has none."""
+    found = value.Value.Value if value.Value is not None else None
+    return [str(one) for one in found] if isinstance(found, list) else []
 
 
 def _parts(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -31,6 +31,7 @@ class Filters:
     """What one server was found to refuse. Lives as long as its source."""
 
     supported: bool = True  # the profile's word: S7-1200 is not asked at all
+    items_per_call: int | None = None  # what it takes at once, where it refused more
     _server: set[str] = field(default_factory=set)
     _items: dict[int, set[str]] = field(default_factory=dict)
 

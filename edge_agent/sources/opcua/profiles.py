@@ -23,14 +23,15 @@ class Profile:
     reads_per_call: int = 500
     histories_per_call: int = 50
     publishes: int = IN_FLIGHT
+    calls: int = 4  # CreateMonitoredItems requests on their way at once
     has_filter: bool = True  # a DataChangeFilter is tried
     transfers: bool = True  # TransferSubscriptions does what it answers
 
 
 GENERIC = Profile("generic", ())
 PROFILES = (
-    Profile("S7-1200", ("siemens s7-1200", "siemens simatic s7-1200"), 100, 100, 10, 2, has_filter=False),
-    Profile("S7-1500", ("siemens s7-1500", "siemens simatic s7-1500", "siemens et 200sp"), 500, 500, 10, 2),
+    Profile("S7-1200", ("siemens s7-1200", "siemens simatic s7-1200"), 100, 100, 10, 2, 1, has_filter=False),
+    Profile("S7-1500", ("siemens s7-1500", "siemens simatic s7-1500", "siemens et 200sp"), 500, 500, 10, 2, 1),
     Profile("Kepware", ("kepware", "kepserverex", "thingworx kepware"), 1000, 1000),
     # its deadband compares with the value before, not the last one told: a slow drift is never told
     Profile("asyncua", ("freeopcua python",), 500, 500, has_filter=False, transfers=False),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -51,8 +52,17 @@ class Start:
 
 class PublishLoop:
     def __init__(
-        self, source: OpcUaSource, connection: client.Connection, server: client.Server, held: Held, sink: Sink, start: Start, watch: Watch
+        self,
+        source: OpcUaSource,
+        connection: client.Connection,
+        server: client.Server,
+        held: Held,
+        sink: Sink,
+        start: Start,
+        watch: Watch,
+        asked: Sequence[asyncio.Future[Any]] = (),
     ) -> None:
+        """`asked`: PublishRequests that are on their way already."""
         self._source, self._connection, self._held, self._sink, self._start = source, connection, held, sink, start
         self._watch = watch
         self._clock, self._config = source.clock, source.config
@@ -64,7 +74,7 @@ class PublishLoop:
         self._first_ms: dict[int, int] | None = {} if start.afterwards is not None else None  # tag -> time of its first value
         self._kept: list[Batch] = []  # first values, until what was before them has been read
         self._loop = asyncio.get_running_loop()
-        self._requests: deque[tuple[asyncio.Future[Any], list[int]]] = deque()
+        self._requests: deque[tuple[asyncio.Future[Any], list[int]]] = deque((request, []) for request in asked)
         self._in_flight = server.profile.publishes
         made = held.subscription
         self._unstored_max = max(64, round(BACKLOG_S / made.publishing_s))

@@ -63,6 +63,14 @@ class Secured:
     client: Client
     policy: str
     standing: tuple[Standing, ...]
+    choice: Choice | None = None
+
+
+@dataclass(slots=True)
+class Met:
+    """The endpoint of a source's last session. A server that comes back is opened by it at once; what it offers is seen in the session."""
+
+    choice: Choice | None = None
 
 
 # --- which endpoint ------------------------------------------------------------------------------------------------------------
@@ -154,12 +162,17 @@ def _ending(whose: Words, ends: Any, then: Words) -> Words | None:
 
 
 # --- identity ------------------------------------------------------------------------------------------------------------------
+class _Stale(Exception):
+    """The server does not stand as it was met last time."""
+
+
 class _Client(Client):  # type: ignore[misc]  # asyncua is not typed
     """asyncua's client with two checks it does not make: a password only encrypted, and no weaker endpoint than was first offered."""
 
     check_server: Callable[[bytes, str], trust.Store] | None = None  # for a password on an open line: raises when the certificate is not trusted
     session_endpoints: Sequence[ua.EndpointDescription] = ()
     best_of_offered: Choice | None = None  # with "best": what was taken from the list that came unsecured
+    is_known = False  # that list was not asked for this time: the server may have learned a stronger one
 
     async def open_secure_channel(self, renew: bool = False) -> None:
         try:
@@ -171,7 +184,10 @@ class _Client(Client):  # type: ignore[misc]  # asyncua is not typed
         result = await super().create_session()
         self.session_endpoints = result.ServerEndpoints or ()
         if self.best_of_offered is not None:
-            check_not_downgraded(self.best_of_offered, self.session_endpoints)
+            try:
+                check_not_downgraded(self.best_of_offered, self.session_endpoints)
+            except SourceMisconfigured as error:
+                raise (_Stale() if self.is_known else error) from error
         return result
 
     def _add_user_auth(self, params: Any, username: str | None, password: str | None) -> None:
@@ -247,7 +263,33 @@ def check_trust(config: OpcUaConfig, source: str, chain: bytes, uri: str) -> tru
     return store
 
 
-async def prepare(config: OpcUaConfig, source: str, edge: str) -> Secured:
+async def opened(config: OpcUaConfig, source: str, edge: str, met: Met) -> Secured:
+    """A client with an open session. Where the endpoint is known it is not asked for again; if it is another one now, it is, before a word of it
+    is believed. Raises SourceLost, SourceMisconfigured, asyncua's and the transport's errors.
+    """
+    known, met.choice = met.choice, None
+    if known is not None:
+        try:
+            secured = await prepare(config, source, edge, known)
+            await secured.client.connect()
+        except OSError as error:
+            if isinstance(error, TimeoutError):
+                raise
+            if error.errno is not None and not isinstance(error, ConnectionResetError):
+                met.choice = known  # nobody is there: nothing was learned about it
+                raise
+        except (ua.UaError, _Stale, SourceLost, SourceMisconfigured):
+            pass  # asked anew below, where it fails in the right words if it must
+        else:
+            met.choice = known
+            return secured
+    secured = await prepare(config, source, edge)
+    await secured.client.connect()
+    met.choice = secured.choice
+    return secured
+
+
+async def prepare(config: OpcUaConfig, source: str, edge: str, known: Choice | None = None) -> Secured:
     """A client that may connect as the config says. Raises SourceLost, SourceMisconfigured, asyncua's and the transport's errors."""
     uri = application_uri(edge)
     client = _client(config, uri)
@@ -256,20 +298,27 @@ async def prepare(config: OpcUaConfig, source: str, edge: str) -> Secured:
         client.check_server = partial(check_trust, config, source)
         return Secured(client, "none", _standing(config, None, None, None))
     own = await asyncio.to_thread(own_certificate, config.pki_dir, uri, urlsplit(config.url).hostname or "")
-    kept = trust.kept_path(config.pki_dir, source)
-    endpoints = await endpoints_of(config, uri, own, kept.read_bytes() if kept.is_file() else None)
-    choice = choose(endpoints, config.security, config.security_mode)
+    choice = known
+    if choice is None:
+        kept = trust.kept_path(config.pki_dir, source)
+        endpoints = await endpoints_of(config, uri, own, kept.read_bytes() if kept.is_file() else None)
+        choice = choose(endpoints, config.security, config.security_mode)
     store = check_trust(config, source, choice.chain, choice.uri)
-    await _set(client, choice, own)
+    _set(client, choice, own)
     client.best_of_offered = choice if config.security == "best" else None
-    return Secured(client, choice.name, _standing(config, choice.certificate, own.certificate.read_bytes(), store))
+    client.is_known = known is not None
+    return Secured(client, choice.name, _standing(config, choice.certificate, own.certificate.read_bytes(), store), choice)
 
 
-async def _set(client: Client, choice: Choice, own: certificates.Own) -> None:
+def _set(client: Client, choice: Choice, own: certificates.Own) -> None:
+    """What `Client.set_security` does, which reads and checks our key anew each time (100 ms)."""
     try:
-        await client.set_security(choice.policy, own.certificate, own.key, server_certificate=choice.certificate, mode=choice.mode)
+        mine, theirs = certificates.load(own.certificate), trust.Presented.of(choice.certificate, "", "").leaf
+        policy = choice.policy(theirs, mine, certificates.load_key(own.key), choice.mode)
     except (ValueError, OSError) as error:
         raise SourceLost(f"Security cannot be set up: {error}.", f"无法建立安全通道:{error}。") from error
+    client.security_policy = policy
+    client.uaclient.set_security(policy)
 
 
 async def endpoints_of(config: OpcUaConfig, uri: str, own: certificates.Own, known: bytes | None) -> list[ua.EndpointDescription]:
@@ -290,7 +339,7 @@ async def endpoints_of(config: OpcUaConfig, uri: str, own: certificates.Own, kno
     wanted = POLICIES if config.security == "best" else {config.security: (POLICIES | BROKEN)[config.security]}
     for name, policy in wanted.items():
         client = _client(config, uri)
-        await _set(client, Choice(policy, name, ua.MessageSecurityMode[config.security_mode], known, ""), own)
+        _set(client, Choice(policy, name, ua.MessageSecurityMode[config.security_mode], known, ""), own)
         try:
             return list(await client.connect_and_get_server_endpoints())
         except _BROKEN_TRANSPORT as error:

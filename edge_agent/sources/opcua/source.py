@@ -19,7 +19,7 @@ from edge_agent.events import Remembered
 from edge_agent.health import SourceHealth
 from edge_agent.pipeline.tags import Tag
 from edge_agent.sources.kind import Setup
-from edge_agent.sources.opcua import client, decode
+from edge_agent.sources.opcua import client, decode, security
 from edge_agent.sources.opcua.browse import browse_variables
 from edge_agent.sources.opcua.config import OpcUaConfig, OpcUaMetric
 from edge_agent.sources.opcua.filters import Deadband, Filters
@@ -27,7 +27,7 @@ from edge_agent.sources.opcua.history import afterwards
 from edge_agent.sources.opcua.model_devices import ModelDevices, Wanted
 from edge_agent.sources.opcua.offset import ClockOffset, Delay
 from edge_agent.sources.opcua.publishing import REPUBLISHED_MAX, PublishLoop, Start, opening
-from edge_agent.sources.opcua.resume import Held, following, items_hash, recalled, tolerance_ms
+from edge_agent.sources.opcua.resume import Held, Subscription, following, items_hash, recalled, tolerance_ms
 from edge_agent.sources.opcua.watch import Watch, first_of
 from edge_agent.sources.source import Browsed, ReadResult, Sink
 
@@ -55,13 +55,15 @@ class OpcUaSource:
         self.delay = Delay()
         self.filters = Filters()
         self._held: Held | None = None
+        self._met = security.Met()
+        self._looked_up: tuple[list[str], list[client.Item]] = ([], [])  # namespaces, and what the config's nodes are by them
         self._watch = Watch(self, [(tag.number, metric.max_silence_s, bool(_deadband(tag, metric).percent)) for tag, _, metric, _ in self._wanted])
         self._away = False
 
     # --- for people ----------------------------------------------------------------------------------------------------------
     async def read_once(self) -> list[ReadResult]:
         async with client.connect(self.config, self.name, self.edge) as connection:
-            items = await self._resolved(connection)
+            items = await self._resolved(connection, await connection.namespaces())
             values = await connection.read([item.node for item in items])
         out = []
         for (tag, _, _, words), item, value in zip(self._wanted, items, values, strict=True):
@@ -83,13 +85,15 @@ class OpcUaSource:
         self._wanted = wanted
         self.tag_numbers = np.array([tag.number for tag, _, _, _ in wanted], np.uint32)  # by client handle
 
-    async def _resolved(self, connection: client.Connection) -> list[client.Item]:
+    async def _resolved(self, connection: client.Connection, namespaces: list[str]) -> list[client.Item]:
         """The items of a session: the config's nodes, and those that companion models have on this server."""
-        namespaces = await connection.namespaces()
         if self._models:
             with client.in_words(self.config):
                 self._want(self._fixed + await self._models.resolve(connection.client, namespaces, self._fixed))
-        return self._items(namespaces)
+        elif self._looked_up[0] == namespaces:
+            return self._looked_up[1]
+        self._looked_up = namespaces, self._items(namespaces)
+        return self._looked_up[1]
 
     def _items(self, namespaces: list[str]) -> list[client.Item]:
         return [
@@ -122,7 +126,7 @@ class OpcUaSource:
     async def session(self, sink: Sink) -> None:
         self._away = False
         try:
-            async with client.connect(self.config, self.name, self.edge) as connection:
+            async with client.connect(self.config, self.name, self.edge, self._met) as connection:
                 await self._session(connection, sink)
         except client.SourceAway:
             self._away = True
@@ -132,7 +136,7 @@ class OpcUaSource:
         self.health.standing = connection.standing
         server = await connection.server(self.config.items_per_call)
         self.delay.of(server.now_ms, time.monotonic() * 1000.0)
-        items = await self._resolved(connection)
+        items = await self._resolved(connection, list(server.namespaces))
         sink = self._models.sink(sink)
         loop = await self._resumed(connection, server, items, sink) or await self._anew(connection, server, items, sink)
         connection.keeps_subscriptions = self.config.resume_s > 0
@@ -182,8 +186,22 @@ class OpcUaSource:
         return PublishLoop(self, connection, server, held, sink, Start(missed, fresh, self.clock.now_ms()), self._watch)
 
     async def _anew(self, connection: client.Connection, server: client.Server, items: Sequence[client.Item], sink: Sink) -> PublishLoop:
-        before = self._held if self._held is not None and self._held.run == server.run else None
         made = await connection.subscribe(self.config)
+        asked = [connection.publish(made.id, ()) for _ in range(server.profile.publishes)]  # they wait at the server for the first values
+        try:
+            start = await self._watched(connection, server, made, items, sink)
+        except BaseException:
+            for request in asked:
+                request.cancel()
+            raise
+        assert self._held is not None
+        return PublishLoop(self, connection, server, self._held, sink, start, self._watch, asked)
+
+    async def _watched(
+        self, connection: client.Connection, server: client.Server, made: Subscription, items: Sequence[client.Item], sink: Sink
+    ) -> Start:
+        """Makes the items of a new subscription; the time before it becomes a gap, or is read from the server's history."""
+        before = self._held if self._held is not None and self._held.run == server.run else None
         watched = await connection.watch(made, items, self.config, server, self.filters)
         refused = watched.refused
         self._say_refused(items, refused)
@@ -203,7 +221,7 @@ class OpcUaSource:
         self._held = Held(made, server.run, self._hash(items), tuple(refused), offset, until_ms=until_ms, ids=watched.ids)
         self._watch.start(connection, server, self._held, items)
         fresh = frozenset(int(self.tag_numbers[item.handle]) for item in items if item.handle not in refused)
-        return PublishLoop(self, connection, server, self._held, sink, Start(None, fresh, resumed_ms, reader), self._watch)
+        return Start(None, fresh, resumed_ms, reader)
 
     def connected(self) -> None:
         self.health.status, self.health.error, self.health.error_zh = "connected", "", ""
