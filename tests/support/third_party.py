@@ -54,7 +54,11 @@ def _command(name: str) -> list[str]:
         return [_node(), str(FOLDER / "opcua_server.mjs"), *NODE_OPCUA[name]]
     if name.endswith(".mjs"):
         return [_node(), str(FOLDER / name)]
-    module, script = {"open62541": ("o6", "open62541_server.py"), "pyModbusTCP": ("pyModbusTCP", "modbus_slave.py")}[name]
+    module, script = {
+        "open62541": ("o6", "open62541_server.py"),
+        "open62541-tags": ("o6", "open62541_tags.py"),
+        "pyModbusTCP": ("pyModbusTCP", "modbus_slave.py"),
+    }[name]
     if not (SITE / module).is_dir():
         pytest.skip(f"{module} is not installed: python .ci/prepare.py services")
     return [sys.executable, str(FOLDER / script)]
