@@ -115,7 +115,6 @@ def percentile(values: Any, share: float) -> float:
 
 def _make_counting_host() -> Any:
     from edge_agent.contract import names
-    from edge_agent.contract.delivery import Marks
     from edge_agent.contract.payload import decode
     from tests.support.edge import Host
 
@@ -135,8 +134,8 @@ def _make_counting_host() -> Any:
             self.ages_ms: list[float] | None = None
             self.live_aliases: set[int] = set()
             self.since_ms = 0
-            self._epoch = ""
-            self._ahead: dict[int, int] = {}  # metrics of records that came in bundles before their turn
+            self.epoch = ""
+            self.ahead: dict[int, int] = {}  # metrics of records that came in bundles before their turn
             self._answered = 0
             self._end = threading.Event()
 
@@ -151,7 +150,7 @@ def _make_counting_host() -> Any:
         def _answer(self) -> None:
             """ "Stored up to" every 20 ms where there is news, as a server answers after each commit."""
             while not self._end.wait(0.02):
-                epoch, mark = self._epoch, self.mark
+                epoch, mark = self.epoch, self.mark
                 if mark != self._answered:
                     self._answered = mark
                     self.command(**{names.STORED_EPOCH: epoch, names.STORED_UP_TO: mark})
@@ -163,33 +162,40 @@ def _make_counting_host() -> Any:
             if "/DBIRTH/" in message.topic:
                 self.watched.update(metric.alias for metric in payload.metrics if metric.name == names.WATCHED_UNTIL)
                 return
-            metrics = payload.metrics
-            marks = Marks.parse(payload.uuid, len(metrics))
-            live = not metrics[0].is_historical
-            if live and self.ages_ms is not None:
-                self.ages_ms.append(time.time() * 1000 - metrics[0].timestamp)
-            if live and metrics[-1].timestamp >= self.since_ms:
-                self.live_aliases.update(metric.alias for metric in metrics if metric.timestamp >= self.since_ms)
-            first, same = marks.numbers[0], marks.epoch == self._epoch
-            if not same:
-                self.mark, self._epoch = first - 1, marks.epoch
-                self._ahead.clear()
-            if first > self.mark + 1:
-                if live:
-                    return  # beside a backlog: it comes again in its turn
-                self.holes.append(first)  # the first record of a message is the next one, or it was lost
-                self.mark = first - 1
-            end = 0
-            for n, count in zip(marks.numbers, marks.counts, strict=True):
-                end += count
-                if n > self.mark:  # what is not is a repeat, as the server would take it
-                    self._ahead[n] = count - (metrics[end - 1].alias in self.watched)  # it is the last of its record
-            while (values := self._ahead.pop(self.mark + 1, None)) is not None:
-                self.mark += 1
-                self.records += 1
-                self.counted += values
+            _tally(self, payload)
 
     return Counting
+
+
+def _tally(host: Any, payload: Any) -> None:
+    """One DDATA for a counting host."""
+    from edge_agent.contract.delivery import Marks
+
+    metrics = payload.metrics
+    marks = Marks.parse(payload.uuid, len(metrics))
+    live = not metrics[0].is_historical
+    if live and host.ages_ms is not None:
+        host.ages_ms.append(time.time() * 1000 - metrics[0].timestamp)
+    if live and metrics[-1].timestamp >= host.since_ms:
+        host.live_aliases.update(metric.alias for metric in metrics if metric.timestamp >= host.since_ms)
+    first, same = marks.numbers[0], marks.epoch == host.epoch
+    if not same:
+        host.mark, host.epoch = first - 1, marks.epoch
+        host.ahead.clear()
+    if first > host.mark + 1:
+        if live:
+            return  # beside a backlog: it comes again in its turn
+        host.holes.append(first)  # the first record of a message is the next one, or it was lost
+        host.mark = first - 1
+    end = 0
+    for n, count in zip(marks.numbers, marks.counts, strict=True):
+        end += count
+        if n > host.mark:  # what is not is a repeat, as the server would take it
+            host.ahead[n] = count - (metrics[end - 1].alias in host.watched)  # it is the last of its record
+    while (values := host.ahead.pop(host.mark + 1, None)) is not None:
+        host.mark += 1
+        host.records += 1
+        host.counted += values
 
 
 def CountingHost(broker: Any) -> Any:  # noqa: N802 - a class made late, so that importing this module stays light
