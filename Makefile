@@ -26,9 +26,8 @@ test: setup services ## every test but the long ones (under 15 minutes on 2 core
 	@echo "» testing (PostgreSQL, Mosquitto and Chromium are started by the tests themselves)"
 	@GEMBA_TEST_FLOOR=1 $(PY) -m pytest $(TESTS) -m "not full" -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q
 
-test-full: setup services ## all tests: 8-hour plants, every seed, fault sweeps (hours)
-	@echo "» testing everything; this takes hours"
-	@GEMBA_TEST_FLOOR=1 $(PY) -m pytest $(TESTS) -n 1 --dist loadfile -q --timeout 3600
+test-full: setup services ## all tests in slices (about 4 hours; SLICE=edge runs one): 8-hour plants, every seed, 500 kills, fault sweeps
+	@$(PY) -m tests.full --workers $(WORKERS) $(if $(SLICE),--slice $(SLICE))
 
 bench: setup ## benchmarks, each with a peer or a limit beside it in the same run
 	@$(PY) -m benchmarks

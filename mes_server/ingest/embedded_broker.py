@@ -2,7 +2,7 @@
 
 Files under `<data>/broker/` (all 0600/0700): `nats.conf`, `nats.pid`, `nats.log`, `jetstream/`, `users/<user>.json` (Credentials). Passwords are
 made at first start and kept. An edge may publish only its own births, data and deaths and hear only its own commands and the host's STATE.
-A broker left over by a killed server is replaced; whether a pid is ours is read from its command line, never guessed.
+A broker left over by a killed server is replaced; whether a process is ours is read from its command line, never guessed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from edge_agent.contract.topics import check_id
@@ -83,7 +83,7 @@ class EmbeddedBroker:
         """Starts the broker and returns the server's own credentials. Raises BrokerInUse, BrokerBinaryMissing, BrokerDidNotStart."""
         self._make_folders()
         self._take_lock()
-        self._end_orphan()
+        self.end_left_over()
         self._edges |= self._known_users()
         if self._port == 0:
             self._port = _free_port(self._host)
@@ -221,26 +221,24 @@ class EmbeddedBroker:
         self._lock_file = descriptor
 
     # --- the process --------------------------------------------------------------------------------------------------------------
-    def _end_orphan(self) -> None:
-        """Ends the broker a killed server left behind: it listens on our port with our config."""
-        try:
-            pid = int(self._pid_path.read_text())
-        except (FileNotFoundError, ValueError):
-            return
-        if pid > 1 and self._is_ours(pid):
+    def end_left_over(self) -> None:
+        """Ends every broker that a killed server left behind. The pid file does not know them all: the server may have died before it wrote it."""
+        for pid in self._left_over():
             log.warning("ending the broker (pid %d) that an earlier server left behind", pid)
             for how, patience_s in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, how)
                 until = time.monotonic() + patience_s
-                while self._is_ours(pid) and time.monotonic() < until:
+                while pid in self._left_over() and time.monotonic() < until:
                     time.sleep(0.02)
-                if not self._is_ours(pid):
+                if pid not in self._left_over():
                     break
         self._pid_path.unlink(missing_ok=True)
 
-    def _is_ours(self, pid: int) -> bool:
-        return str(self._config_path) in _command_line(pid)
+    def _left_over(self) -> list[int]:
+        """Processes that run `nats-server -c` with our config; asked while we hold the folder's lock and have not started one."""
+        mine = ["-c", str(self._config_path)]
+        return [pid for pid, command in _processes() if Path(command[0]).stem == "nats-server" and command[1:] == mine]
 
     def _launch(self) -> None:
         with socket.socket() as probe:
@@ -289,14 +287,22 @@ class EmbeddedBroker:
                     pause_s = min(30.0, 2 * pause_s + 1.0)
 
 
-def _command_line(pid: int) -> str:
-    """The command line of a living process, "" when it is gone (or a zombie)."""
-    proc = Path(f"/proc/{pid}/cmdline")
+def _processes() -> Iterator[tuple[int, list[str]]]:
+    """Every living process that tells its command line."""
     if Path("/proc/self").exists():
-        with contextlib.suppress(OSError):
-            return proc.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        return ""
-    return subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
+                with contextlib.suppress(OSError):
+                    command = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+                    if command:  # none: a zombie, or a thread of the kernel
+                        yield int(folder.name), command
+        return
+    listed = subprocess.run(["ps", "-axww", "-o", "pid=,command="], capture_output=True, text=True, check=False).stdout
+    for line in listed.splitlines():
+        pid, _, told = line.strip().partition(" ")
+        program, _, config = told.strip().partition(" -c ")  # folders may have blanks in their names
+        if config:
+            yield int(pid), [program, "-c", config]
 
 
 def _free_port(host: str) -> int:
