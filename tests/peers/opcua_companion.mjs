@@ -22,6 +22,7 @@ const server = new OPCUAServer({
   serverCertificateManager: new OPCUACertificateManager({ rootFolder: folder, automaticallyAcceptUnknownCertificate: true }),
   securityModes: [MessageSecurityMode.None],
   securityPolicies: [SecurityPolicy.None],
+  allowAnonymousSubscriptionTransferOnUnsecuredChannel: true,
   serverCapabilities: { minSupportedSampleRate: 0 },
   nodeset_filename: [
     nodesets.standard, nodesets.di, nodesets.ia, nodesets.machinery, nodesets.isa95JobControl, nodesets.machineryJobs, nodesets.machineTool,

@@ -11,7 +11,7 @@ import pytest
 
 from edge_agent.__main__ import main
 from tests.support.broker import mosquitto
-from tests.support.edge import Host, config_text, running
+from tests.support.edge import AgentProcess, Host, config_text
 from tests.support.third_party import Peer
 from tests.support.wait import eventually
 
@@ -45,7 +45,8 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 
 
 @contextlib.contextmanager
-def followed(machines: Machines, folder: Path) -> Iterator[Host]:
+def plant(machines: Machines, folder: Path) -> Iterator[tuple[Path, Host]]:
+    """A config for the three machines, and a host at its broker."""
     source = (
         f'[sources.PLC]\ntype = "opcua"\nurl = "opc.tcp://127.0.0.1:{machines.port}"\nsecurity = "none"\npublishing_interval_s = 0.05\n'
         f'settle_s = 0.15\n[sources.PLC.devices.MC-01]\nmodel = "auto"\n{ROOT.format(name="MC-01")}\n'
@@ -54,40 +55,66 @@ def followed(machines: Machines, folder: Path) -> Iterator[Host]:
     with mosquitto(folder) as broker, Host(broker) as host:
         config = folder / "edge.toml"
         config.write_text(config_text(broker, source, more="[delivery]\nheartbeat_s = 0.5\nhealth_s = 0.5\n"))
-        with running(config):
-            yield host
+        yield config, host
         assert host.errors == []
 
 
-def test_states_counters_and_orders_come_without_a_node_in_the_config(machines: Machines, tmp_path: Path) -> None:
+def test_states_counters_and_orders_come_without_a_node_in_the_config_and_a_kill_misses_nothing(machines: Machines, tmp_path: Path) -> None:
     machines.begin()
-    with followed(machines, tmp_path) as host:
-
-        def last(device: str, name: str) -> Any:
-            return host.last(device, name)
-
+    with plant(machines, tmp_path) as (config, host):
+        agent = AgentProcess(config)
+        agent.start()
+        try:
+            follow(machines, host)
+            kill_and_go_on(machines, host, agent)
+        finally:
+            agent.terminate()
         for device in ("MC-01", "PRESS-01", "FILL-01"):
-            eventually(lambda device=device: last(device, "state") == "producing", 20, why=f"{device} produces")
-        eventually(lambda: (last("MC-01", "good_total"), last("MC-01", "order")) == (1200, "WO-7"), 10)
-        eventually(lambda: (last("FILL-01", "good_total"), last("FILL-01", "scrap_total")) == (113, 2), 10)
+            assert host.values(device, "gap") == [], "a sub machine that is not active is no loss, nor is a restart"
+            assert host.values(device, "samples_gap") == []
 
-        machines.order(set=["MC-01", "Production/Statistics/PartsProducedInLifetime", 1203])
-        machines.order(set=["MC-01", "Monitoring/MachineTool/OperationMode", 2])
-        machines.order(state=["PRESS-01", "item", "OutOfService"])
-        machines.order(counts=["FILL-01", "Admin/ProdProcessedCount", [[14, 114], [4, 4]]])
-        machines.order(state=["FILL-01", "execute", "Suspended"])
-        eventually(lambda: (last("MC-01", "good_total"), last("MC-01", "state")) == (1203, "setup"), 10)
-        eventually(lambda: last("PRESS-01", "state") == "fault", 10)
-        eventually(lambda: (last("FILL-01", "good_total"), last("FILL-01", "state")) == (116, "starved"), 10)
 
-        machines.order(set=["FILL-01", "Status/EquipmentBlocked", True])
-        eventually(lambda: last("FILL-01", "state") == "blocked", 10)
-        machines.order(state=["FILL-01", "base", "Aborted"])
-        machines.order(state=["FILL-01", "machine", None])
-        machines.order(state=["FILL-01", "execute", None])
-        eventually(lambda: last("FILL-01", "state") == "fault", 10)
-        assert [fact.value for fact in host.facts("FILL-01", "gap")] == [], "a sub machine that is not active is no loss"
-        machines.order(set=["FILL-01", "Status/EquipmentBlocked", False])
+def follow(machines: Machines, host: Host) -> None:
+    last = host.last
+    for device in ("MC-01", "PRESS-01", "FILL-01"):
+        eventually(lambda device=device: last(device, "state") == "producing", 60, why=f"{device} produces")
+    eventually(lambda: (last("MC-01", "good_total"), last("MC-01", "order")) == (1200, "WO-7"), 30)
+    eventually(lambda: (last("FILL-01", "good_total"), last("FILL-01", "scrap_total")) == (113, 2), 30)
+
+    machines.order(set=["MC-01", "Production/Statistics/PartsProducedInLifetime", 1203])
+    machines.order(set=["MC-01", "Monitoring/MachineTool/OperationMode", 2])
+    machines.order(state=["PRESS-01", "item", "OutOfService"])
+    machines.order(counts=["FILL-01", "Admin/ProdProcessedCount", [[14, 114], [4, 4]]])
+    machines.order(state=["FILL-01", "execute", "Suspended"])
+    eventually(lambda: (last("MC-01", "good_total"), last("MC-01", "state")) == (1203, "setup"), 30)
+    eventually(lambda: last("PRESS-01", "state") == "fault", 30)
+    eventually(lambda: (last("FILL-01", "good_total"), last("FILL-01", "state")) == (116, "starved"), 30)
+
+    machines.order(set=["FILL-01", "Status/EquipmentBlocked", True])
+    eventually(lambda: last("FILL-01", "state") == "blocked", 30)
+    machines.order(state=["FILL-01", "base", "Aborted"])
+    machines.order(state=["FILL-01", "machine", None])
+    machines.order(state=["FILL-01", "execute", None])
+    eventually(lambda: last("FILL-01", "state") == "fault", 30)
+    machines.order(set=["FILL-01", "Status/EquipmentBlocked", False])
+
+
+def kill_and_go_on(machines: Machines, host: Host, agent: AgentProcess) -> None:
+    """A state put together from four nodes of which one changed while no agent ran: the others are known from before the kill."""
+    machines.order(set=["MC-01", "Monitoring/MachineTool/OperationMode", 1])
+    eventually(lambda: host.last("MC-01", "state") == "producing", 30)
+    agent.kill()
+    machines.order(state=["MC-01", "program", "Interrupted"])
+    machines.order(set=["MC-01", "Production/Statistics/PartsProducedInLifetime", 1204])
+    machines.order(counts=["FILL-01", "Admin/ProdProcessedCount", [[17, 117], [4, 4]]])
+    machines.order(state=["MC-01", "program", "Running"])
+    agent.start()
+    eventually(lambda: (host.last("MC-01", "good_total"), host.last("FILL-01", "good_total")) == (1204, 119), 60)
+    machines.order(state=["PRESS-01", "item", "Executing"])
+    machines.order(set=["MC-01", "Monitoring/MachineTool/OperationMode", 2])
+    eventually(lambda: (host.last("MC-01", "state"), host.last("PRESS-01", "state")) == ("setup", "producing"), 60)
+    assert host.values("MC-01", "state")[-4:] == ["producing", "stopped", "producing", "setup"], "what happened while no agent ran, once each"
+    assert host.values("PRESS-01", "state")[-2:] == ["fault", "producing"]
 
 
 def test_they_are_seen_and_proposed_by_browse(machines: Machines, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

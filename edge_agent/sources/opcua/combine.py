@@ -1,21 +1,24 @@
 """Several values that make one metric, put together as they come. Pure but for what it remembers: the newest value of each.
 
 Inputs have numbers of their own behind the source's tags; they never leave the source. A metric is said when all its inputs have been seen, and again
-whenever one of them changes what comes out.
+whenever one of them changes what comes out. What is known goes into the memory of each notification, so that a subscription that outlives the agent
+can be gone on with: only the node that changed is told again. After a gap a device's values are told anew and what was known of them is forgotten.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
 
 from edge_agent.contract.payload import DataType
-from edge_agent.events import Batch, ClockSet, SourceEvent
+from edge_agent.events import Batch, ClockSet, Resumed, SourceEvent
 from edge_agent.pipeline.columns import Columns, Value
 from edge_agent.sources.source import Sink
+
+State = dict[str, dict[str, Value]]  # "known": input -> raw value; "said": metric -> value
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +28,22 @@ class Combination:
     tag: int
     inputs: Mapping[str, int]
     rule: Callable[[Mapping[str, Value]], Value]
+    device: int = -1
+    words: str = ""  # "device.metric"
 
 
 class Combiner:
-    """`base`: the first input number. `readings`: what a raw value of an input means (a state's number -> its name)."""
+    """`base`: the first input number. `readings`: what a raw value of an input means (a state's number -> its name). `names`: the inputs in words."""
 
-    def __init__(self, base: int, combinations: Sequence[Combination], readings: Mapping[int, Callable[[Value], Value]]) -> None:
+    def __init__(
+        self,
+        base: int,
+        combinations: Sequence[Combination],
+        readings: Mapping[int, Callable[[Value], Value]],
+        names: Mapping[int, str] | None = None,
+    ) -> None:
         self._base, self._combinations, self._readings = base, combinations, readings
+        self._names = names or {}
         self._known: dict[int, Value] = {}
         self._said: dict[int, Value] = {}
 
@@ -69,6 +81,25 @@ class Combiner:
             out.append((one.tag, t_ms, _kind(value), value))
         return out
 
+    # --- what outlives a session ---------------------------------------------------------------------------------------------
+    def state(self) -> State:
+        """What is known and what was said, by names: the numbers may be others next time."""
+        known = {name: self._known[number] for number, name in self._names.items() if number in self._known}
+        return {"known": known, "said": {one.words: self._said[one.tag] for one in self._combinations if one.tag in self._said}}
+
+    def go_on(self, state: State) -> None:
+        known, said = state["known"], state["said"]
+        self._known = {number: known[name] for number, name in self._names.items() if name in known}
+        self._said = {one.tag: said[one.words] for one in self._combinations if one.words in said}
+
+    def forget(self, devices: Iterable[int]) -> None:
+        """Their values will be told anew, and what they make must be said anew."""
+        for one in self._combinations:
+            if one.device in devices:
+                self._said.pop(one.tag, None)
+                for number in one.inputs.values():
+                    self._known.pop(number, None)
+
     def know(self, number: int, value: Value) -> None:
         self._known[number] = value
 
@@ -92,13 +123,19 @@ def _kind(value: Value) -> int:
 
 
 class CombiningSink(Sink):
-    """A source's way to the worker, with the combiner on it."""
+    """A source's way to the worker, with the combiner on it. `remember`: puts what is known now into the memory of a notification."""
 
-    def __init__(self, sink: Sink, combiner: Combiner) -> None:
-        self._inner, self._combiner = sink, combiner
+    def __init__(self, sink: Sink, combiner: Combiner, remember: Callable[[bytes], bytes]) -> None:
+        self._inner, self._combiner, self._remember = sink, combiner, remember
 
     def put(self, event: SourceEvent | ClockSet) -> None:
-        self._inner.put(self._combiner.take(event) if isinstance(event, Batch) else event)
+        if isinstance(event, Resumed):
+            self._combiner.forget(event.devices)
+        if isinstance(event, Batch):
+            event = self._combiner.take(event)
+            if event.memory:
+                event = replace(event, memory=self._remember(event.memory))
+        self._inner.put(event)
 
     @property
     def full(self) -> bool:

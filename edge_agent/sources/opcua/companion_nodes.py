@@ -22,25 +22,30 @@ Reading = Callable[[Value], Value]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """An input's node, its text for people, and what a raw value of it means (None: itself)."""
-
-    node: Any
-    text: str
-    reading: Reading | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Resolved:
-    """A device's model and the nodes of its inputs; inputs that the server does not have are not there."""
+    """A device's model and the nodes of its inputs as a config says them (`nsu=…;i=…`); inputs that the server does not have are not there."""
 
     model: companion.Model
     root: str
-    inputs: Mapping[str, Found]
+    inputs: Mapping[str, str]
 
     def outputs(self) -> list[companion.Output]:
         """The metrics that can be had here."""
         return [output for output in self.model.outputs if any(name in self.inputs for name in output.needed)]
+
+    def reading(self, name: str, namespaces: Sequence[str]) -> Reading | None:
+        """What a raw value of an input means (None: itself)."""
+        machine = next((one.machine for one in self.model.inputs if one.name == name), None)
+        return partial(_state, machine, tuple(namespaces)) if machine is not None else None
+
+    def remembered(self, asked: str) -> dict[str, Any]:
+        """For `of`, after a restart. `asked`: what the config said."""
+        return {"asked": asked, "model": self.model.name, "root": self.root, "inputs": dict(self.inputs)}
+
+    @classmethod
+    def of(cls, held: Mapping[str, Any]) -> Resolved:
+        """From `remembered`. Raises KeyError when there is no such model."""
+        return cls(companion.MODELS[held["model"]], held["root"], held["inputs"])
 
 
 async def resolve(client: Client, namespaces: Sequence[str], device_id: str, device: OpcUaDevice) -> Resolved:
@@ -99,14 +104,14 @@ def roots(walked: Walk) -> list[tuple[int, companion.Model]]:
 
 
 # --- inputs ------------------------------------------------------------------------------------------------------------------------
-async def _inputs(client: Client, namespaces: Sequence[str], walked: Walk, model: companion.Model) -> dict[str, Found]:
-    out: dict[str, Found] = {}
+async def _inputs(client: Client, namespaces: Sequence[str], walked: Walk, model: companion.Model) -> dict[str, str]:
+    out: dict[str, str] = {}
     for wanted in model.inputs:
         at = next((index for path in wanted.paths if (index := _at(walked, path)) is not None), None)
         if at is None:
             continue
         if wanted.machine is None:
-            out[wanted.name] = Found(walked.nodes[at].id, node_text(walked.nodes[at].id, namespaces))
+            out[wanted.name] = node_text(walked.nodes[at].id, namespaces)
             continue
         found = await _current_state(client, namespaces, walked, at, wanted.machine)
         if found is not None:
@@ -125,22 +130,21 @@ def _at(walked: Walk, path: Sequence[str]) -> int | None:
     return at
 
 
-async def _current_state(client: Client, namespaces: Sequence[str], walked: Walk, at: int, machine: companion.StateMachine) -> Found | None:
+async def _current_state(client: Client, namespaces: Sequence[str], walked: Walk, at: int, machine: companion.StateMachine) -> str | None:
     """CurrentState's Number (optional), else its Id where it is one of the standard's states, else its text (OPC 10000-16, 4.4.2)."""
     current = next((index for index in walked.nodes[at].children if walked.nodes[index].name == "CurrentState"), None)
     if current is None:
         return None
     named = {walked.nodes[index].name: index for index in walked.nodes[current].children}
-    reading = partial(_state, machine, tuple(namespaces))
     candidates = [named[name] for name in ("Number", "Id") if name in named]
     values = await read(client, [walked.nodes[index].id for index in candidates])
     for index, value in zip(candidates, values, strict=True):
-        if reading(plain(value)[1]) is not None:
-            return Found(walked.nodes[index].id, node_text(walked.nodes[index].id, namespaces), reading)
+        if _state(machine, namespaces, plain(value)[1]) is not None:
+            return node_text(walked.nodes[index].id, namespaces)
     if candidates and machine.uri == companion.PACKML and all(plain(value)[1] is None for value in values):
         index = candidates[-1]  # not active now: Id is mandatory and comes with the state
-        return Found(walked.nodes[index].id, node_text(walked.nodes[index].id, namespaces), reading)
-    return Found(walked.nodes[current].id, node_text(walked.nodes[current].id, namespaces), reading)
+        return node_text(walked.nodes[index].id, namespaces)
+    return node_text(walked.nodes[current].id, namespaces)
 
 
 def _state(machine: companion.StateMachine, namespaces: Sequence[str], raw: Value) -> Value:

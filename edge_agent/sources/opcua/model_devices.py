@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -10,7 +11,7 @@ from asyncua import Client
 from edge_agent.pipeline.columns import Value
 from edge_agent.pipeline.tags import Tag
 from edge_agent.sources.kind import Setup
-from edge_agent.sources.opcua.combine import Combination, Combiner, CombiningSink
+from edge_agent.sources.opcua.combine import Combination, Combiner, CombiningSink, State
 from edge_agent.sources.opcua.companion_nodes import Resolved, resolve
 from edge_agent.sources.opcua.config import OpcUaConfig, OpcUaDevice, OpcUaMetric
 from edge_agent.sources.source import ReadResult, Sink
@@ -23,32 +24,44 @@ class ModelDevices:
 
     def __init__(self, setup: Setup, config: OpcUaConfig) -> None:
         self._devices = {device_id: device for device_id, device in config.devices.items() if device.model is not None}
-        self._tags = setup.tags
+        self._tags, self._indices = setup.tags, setup.indices
         self._metrics = {device_id: setup.devices[device_id].metrics for device_id in self._devices}
         self._combiner = Combiner(0, (), {})
+        self._state: State | None = None  # of before a restart of the agent
+        self._found: dict[str, Resolved] = {}
         self._base = 0
         self._combinations: list[tuple[str, str, str, Combination]] = []  # device, metric, where, how
 
     def __bool__(self) -> bool:
         return bool(self._devices)
 
-    async def resolve(self, client: Client, namespaces: Sequence[str], fixed: Sequence[Wanted]) -> list[Wanted]:
-        """The inputs of every device's metrics. Raises SourceMisconfigured, asyncua's and the transport's errors."""
+    async def resolve(self, client: Client, namespaces: Sequence[str], fixed: Sequence[Wanted], *, as_before: bool = False) -> list[Wanted]:
+        """The inputs of every device's metrics. `as_before`: the server has not restarted since they were found, so they are where they were.
+        Raises SourceMisconfigured, asyncua's and the transport's errors.
+        """
         numbers = [tag.number for tag in self._tags.values()]
         self._base = max([*numbers, *(tag.number for tag, _, _, _ in fixed)], default=-1) + 1
         out: list[Wanted] = []
         readings: dict[int, Callable[[Value], Value]] = {}
+        names: dict[int, str] = {}
         self._combinations = []
+        before, self._found = self._found if as_before else {}, {}
         for device_id, device in self._devices.items():
-            found = await resolve(client, namespaces, device_id, device)
+            found = self._found[device_id] = before.get(device_id) or await resolve(client, namespaces, device_id, device)
+            facts = {name for output in found.outputs() if self._tags[device_id, output.key].is_fact for name in output.inputs}
             own = {}
-            for name, one in found.inputs.items():
+            for name, node in found.inputs.items():
                 number = own[name] = self._base + len(out)
-                out.append((Tag(number, -1, name, "sample"), device, OpcUaMetric(node=one.text), f"{device_id}.{name}"))
-                if one.reading is not None:
-                    readings[number] = one.reading
+                tag = Tag(number, self._indices[device_id], name, "state" if name in facts else "sample")
+                out.append((tag, device, OpcUaMetric(node=node), f"{device_id}.{name}"))
+                names[number] = f"{device_id}.{name}"
+                reading = found.reading(name, namespaces)
+                if reading is not None:
+                    readings[number] = reading
             self._combine(device_id, found, own)
-        self._combiner = Combiner(self._base, [one for _, _, _, one in self._combinations], readings)
+        state, self._state = self._state or self._combiner.state(), None
+        self._combiner = Combiner(self._base, [one for _, _, _, one in self._combinations], readings, names)
+        self._combiner.go_on(state)
         return out
 
     def _combine(self, device_id: str, found: Resolved, numbers: dict[str, int]) -> None:
@@ -56,13 +69,33 @@ class ModelDevices:
             metric = cast("OpcUaMetric", self._metrics[device_id][output.key])
             if metric.node is None:
                 inputs = {name: numbers[name] for name in output.inputs if name in numbers}
-                one = Combination(self._tags[device_id, output.key].number, inputs, output.rule)
+                tag = self._tags[device_id, output.key].number
+                one = Combination(tag, inputs, output.rule, self._indices[device_id], f"{device_id}.{output.key}")
                 self._combinations.append((device_id, output.key, f"{found.model.title} {found.root}", one))
 
     def sink(self, sink: Sink) -> Sink:
         """The way to the worker: inputs go in, metrics come out."""
-        return CombiningSink(sink, self._combiner) if self else sink
+        return CombiningSink(sink, self._combiner, self._remember) if self else sink
 
+    # --- what outlives the agent ---------------------------------------------------------------------------------------------
+    def _remember(self, memory: bytes) -> bytes:
+        """The memory of a notification with what the devices' inputs are after it, and where they were found."""
+        found = {device_id: one.remembered(_asked(self._devices[device_id])) for device_id, one in self._found.items()}
+        return json.dumps({**json.loads(memory), "combined": self._combiner.state(), "found": found}, separators=(",", ":")).encode()
+
+    def recall(self, memory: bytes) -> int | None:
+        """Takes up a memory. Returns up to when everything is in it; None when it cannot be gone on with (a device's model was changed)."""
+        held = json.loads(memory)
+        state, found = held.get("combined"), held.get("found", {})
+        if state is None or found.keys() != self._devices.keys():
+            return None
+        if any(found[device_id]["asked"] != _asked(device) for device_id, device in self._devices.items()):
+            return None
+        self._found = {device_id: Resolved.of(one) for device_id, one in found.items()}
+        self._state = state
+        return int(held["until_ms"])
+
+    # --- for people ----------------------------------------------------------------------------------------------------------
     def takes(self, tag: Tag, value: Value) -> bool:
         """For `read_once`: True for the value of an input, which is kept."""
         if not self or tag.number < self._base:
@@ -77,3 +110,8 @@ class ModelDevices:
             value = self._combiner.value(one)
             out.append(ReadResult(device_id, key, where, value, None, "" if value is not None else "the server has no value for it now"))
         return out
+
+
+def _asked(device: OpcUaDevice) -> str:
+    """What the config says of where a device's inputs are."""
+    return f"{device.model} {device.root} {device.namespace} {device.node_prefix}"

@@ -43,8 +43,7 @@ class OpcUaSource:
         self.name, self.edge, self.clock = setup.name, setup.edge, setup.clock
         self.devices, self.health = tuple(setup.indices.values()), setup.health
         self._models = ModelDevices(setup, config)
-        # a state made of several nodes cannot be gone on with: only the node that changed is told again
-        self.config = config.model_copy(update={"resume_s": 0.0}) if self._models else config
+        self.config = config
         self._fixed: list[Wanted] = [
             (setup.tags[device_id, key], device, metric, f"{device_id}.{key}")
             for device_id, device in config.devices.items()
@@ -85,11 +84,11 @@ class OpcUaSource:
         self._wanted = wanted
         self.tag_numbers = np.array([tag.number for tag, _, _, _ in wanted], np.uint32)  # by client handle
 
-    async def _resolved(self, connection: client.Connection, namespaces: list[str]) -> list[client.Item]:
-        """The items of a session: the config's nodes, and those that companion models have on this server."""
+    async def _resolved(self, connection: client.Connection, namespaces: list[str], *, as_before: bool = False) -> list[client.Item]:
+        """The items of a session: the config's nodes, and those that companion models have on this server (`as_before`: it has not restarted)."""
         if self._models:
             with client.in_words(self.config):
-                self._want(self._fixed + await self._models.resolve(connection.client, namespaces, self._fixed))
+                self._want(self._fixed + await self._models.resolve(connection.client, namespaces, self._fixed, as_before=as_before))
         elif self._looked_up[0] == namespaces:
             return self._looked_up[1]
         self._looked_up = namespaces, self._items(namespaces)
@@ -103,7 +102,13 @@ class OpcUaSource:
 
     # --- what outlives a session ---------------------------------------------------------------------------------------------
     def recall(self, found: Remembered) -> None:
-        self._held = recalled(found.durable, found.received, self.clock.speed)
+        held = self._held = recalled(found.durable, found.received, self.clock.speed)
+        if held is not None and self._models:
+            until_ms = self._models.recall(found.durable)  # what is put together goes on where it is certain
+            if until_ms is None:
+                self._held = None
+            else:
+                held.until_ms = until_ms
 
     def forget(self) -> None:
         """The subscription of before cannot be gone on with; up to when it was known stays known."""
@@ -136,7 +141,8 @@ class OpcUaSource:
         self.health.standing = connection.standing
         server = await connection.server(self.config.items_per_call)
         self.delay.of(server.now_ms, time.monotonic() * 1000.0)
-        items = await self._resolved(connection, list(server.namespaces))
+        as_before = self._held is not None and self._held.run == server.run
+        items = await self._resolved(connection, list(server.namespaces), as_before=as_before)
         sink = self._models.sink(sink)
         loop = await self._resumed(connection, server, items, sink) or await self._anew(connection, server, items, sink)
         connection.keeps_subscriptions = self.config.resume_s > 0
@@ -208,7 +214,7 @@ class OpcUaSource:
         self._say_short(watched.short)
         resumed_ms = self.clock.now_ms()
         reader = None
-        if before is not None and before.until_ms and not self._models:
+        if before is not None and before.until_ms:
             tags = [(self._wanted[item.handle][0], item.node) for item in items if item.handle not in refused]
             reader = await afterwards(connection, server, self.devices, tags, before.until_ms)
         if reader is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -144,10 +146,10 @@ INT, TEXT = 4, 12
 BASE = 10
 
 
-def combiner() -> Combiner:
-    good = Combination(1, {"processed": BASE, "defective": BASE + 1}, lambda known: said("packml", "good", **known))
-    scrap = Combination(2, {"defective": BASE + 1}, lambda known: known.get("defective"))
-    return Combiner(BASE, [good, scrap], {})
+def combiner(base: int = BASE) -> Combiner:
+    good = Combination(1, {"processed": base, "defective": base + 1}, lambda known: said("packml", "good", **known), 0, "FILL.good")
+    scrap = Combination(2, {"defective": base + 1}, lambda known: known.get("defective"), 0, "FILL.scrap")
+    return Combiner(base, [good, scrap], {}, {base: "FILL.processed", base + 1: "FILL.defective"})
 
 
 def batch(rows: list[tuple[int, int, int, Value]], initial: list[int] | None = None, overflow: tuple[int, ...] = ()) -> Batch:
@@ -176,6 +178,19 @@ def test_parts_come_in_the_order_of_their_times_and_a_bad_part_makes_it_bad() ->
     late = made.take(batch([(BASE, 30, INT, 13), (BASE, 10, INT, 11), (BASE + 1, 20, INT, 1)]))
     assert rows(late) == [(1, 10, 11), (1, 20, 10), (2, 20, 1), (1, 30, 12)]
     assert rows(made.take(batch([(BASE, 40, INT, None)]))) == [(1, 40, None)]
+
+
+def test_what_is_known_goes_on_after_a_restart_by_names_and_is_forgotten_after_a_gap() -> None:
+    before, after = combiner(), combiner(BASE + 5)  # the config has more tags now
+    before.take(batch([(BASE, 1, INT, 10), (BASE + 1, 1, INT, 2)]))
+    after.go_on(json.loads(json.dumps(before.state())))
+    assert rows(after.take(batch([(BASE + 6, 2, INT, 3)]))) == [(1, 2, 7), (2, 2, 3)], "one part changed, the other is known"
+    assert rows(after.take(batch([(BASE + 6, 3, INT, 3)]))) == []
+    after.forget([1])
+    assert rows(after.take(batch([(BASE + 6, 4, INT, 3)]))) == [], "another device's gap"
+    after.forget([0])
+    assert rows(after.take(batch([(BASE + 6, 5, INT, 3)]))) == [(2, 5, 3)], "said anew; the other part is not known yet"
+    assert rows(after.take(batch([(BASE + 5, 5, INT, 10)]))) == [(1, 5, 7)]
 
 
 def test_what_was_dropped_is_told_of_the_metric_and_other_values_pass_untouched() -> None:
