@@ -76,7 +76,7 @@ def test_agent_killed_at_random_counts_exactly_and_says_what_it_did_not_see(tmp_
     with plant("mosquitto", tmp_path) as (_, machine, host, agent, _broker):
         dice = random.Random(7)
         downs = []
-        for _ in range(4):
+        for _ in range(3):
             time.sleep(dice.uniform(0.5, 1.5))
             down_ms = int(time.time() * 1000)
             agent.kill()

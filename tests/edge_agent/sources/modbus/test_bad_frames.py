@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import struct
-import time
 from typing import Any
 
 import pytest
@@ -156,10 +155,8 @@ def test_a_peer_that_floods_is_dropped_at_once() -> None:
         async def work() -> None:
             link = link_to(slave, 2.0)
             slave.behave = lambda asked: [bytes(2_000_000)]
-            began = time.monotonic()
-            with pytest.raises(NoAnswer):
+            with pytest.raises(NoAnswer, match="what is not Modbus"):
                 await link.read(1, Request("holding", 0, 1, ()))
-            assert time.monotonic() - began < 10
             slave.behave = lambda asked: [asked.good()]
             assert await link.read(1, Request("holding", 0, 1, ())) == [1]
             await link.close()
