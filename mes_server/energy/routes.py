@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from pydantic import AwareDatetime
 
-from mes_server.energy import balance, service, swaps
+from mes_server.energy import balance, rules, service, swap_preview, swaps
 from mes_server.energy.errors import TooManyBuckets
-from mes_server.energy.schemas import MeterLoad, MonthOut, Summary, SwapMeter, SwapView
+from mes_server.energy.schemas import WH_MAX, MeterLoad, MonthOut, Summary, SwapMeter, SwapPreview, SwapView
 from mes_server.kit.actor import Actor
+from mes_server.kit.acts import ms_of
 from mes_server.kit.http import KitDep, allow
 from mes_server.machine_states.schemas import FromQuery, ToQuery, window_ms
 from mes_server.plant import service as plant
@@ -64,3 +66,17 @@ async def swap_meter(kit: KitDep, command: SwapMeter, actor: Actor = allow("supe
 def list_meter_swaps(kit: KitDep, meter: str | None = None, actor: Actor = allow("read")) -> list[SwapView]:
     with kit.db.read() as session:
         return swaps.views(session, meter)
+
+
+@router.get("/energy/swaps/preview", operation_id="preview_meter_swap")
+def preview_meter_swap(
+    kit: KitDep,
+    meter: str,
+    at: AwareDatetime,
+    old_import_wh: Annotated[float, Query(ge=0, le=WH_MAX)],
+    new_import_wh: Annotated[float, Query(ge=0, le=WH_MAX)],
+    actor: Actor = allow("supervise.correct"),
+) -> SwapPreview:
+    """What POST /energy/swaps would do, and whether it would be refused; nothing is stored."""
+    with kit.db.read() as session:
+        return swap_preview.preview(session, meter, rules.Exchange(ms_of(at), old_import_wh, new_import_wh), kit.clock.now_ms())

@@ -67,6 +67,22 @@ class SwapView(BaseModel):
     shift_wh: float
 
 
+class SwapPreview(BaseModel):
+    """What an exchange would do to the imported energy of its production day [`from`, `to`), up to now. Nothing is stored.
+
+    `seen_wh`: what the old meter's display showed when it was last read before (`seen_at`). `wh_before`, `wh_after`: the day without and with it.
+    """
+
+    meter: str
+    day: str
+    from_: str = Field(serialization_alias="from")
+    to: str
+    seen_wh: float | None
+    seen_at: str | None
+    wh_before: float | None
+    wh_after: float | None
+
+
 class LoadPoint(BaseModel):
     """A bucket that begins at `at`: `wh` null where nothing is known; `estimated`: a part was spread over a gap."""
 

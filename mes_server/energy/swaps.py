@@ -35,28 +35,39 @@ def swap_meter(session: Session, actor: Actor, command: SwapMeter) -> Done:
     """Another meter hangs there. Raises NotInPlant, SwapInTheFuture, SwapKnown, HalfARegister, EndReadingTooLow."""
     meter = plant.model(session).meter(command.meter)
     at_ms = ms_of(command.at)
-    if at_ms > recorded_ms(session):
-        raise SwapInTheFuture
-    if any(one.meter == meter.code and one.at_ms >= at_ms for one in repository.swaps(session)):
-        raise SwapKnown(meter=meter.code)
+    in_its_turn(session, meter.code, at_ms, recorded_ms(session))
     given = command.model_dump(include={name for pair in REGISTERS.values() for name in pair})
     for column, (old, new) in REGISTERS.items():
         if (given[old] is None) != (given[new] is None):
             raise HalfARegister
         if given[old] is not None:
-            _end_is_possible(session, meter.code, column, at_ms, given[old])
+            end_is_possible(session, meter.code, column, at_ms, given[old])
     row = {"meter": meter.code, "at_ms": at_ms, **given, "recorded_ms": recorded_ms(session), "by_person": actor.person}
     repository.put_swap(session, row | command.model_dump(include={"old_serial", "new_serial", "reason"}))
     answer = {"meter": meter.code, "at": iso(at_ms)}
     return Done(f"meter:{meter.code}", answer, effect=answer, live=[("energy", {"meter": meter.code})])
 
 
-def _end_is_possible(session: Session, meter: str, column: str, at_ms: int, end: float) -> None:
-    """A display never shows less than it did. The totals of earlier exchanges do not matter: a shift is against the display."""
-    last = repository.last_before(session, meter, column, at_ms - rules.SWAP_EARLY_MS)
+def in_its_turn(session: Session, meter: str, at_ms: int, now_ms: int) -> None:
+    """Exchanges are told in their order. Raises SwapInTheFuture, SwapKnown."""
+    if at_ms > now_ms:
+        raise SwapInTheFuture
+    if any(one.meter == meter and one.at_ms >= at_ms for one in repository.swaps(session)):
+        raise SwapKnown(meter=meter)
+
+
+def last_display(session: Session, meter: str, column: str, at_ms: int) -> tuple[int, float] | None:
+    """The newest reading at or before `at_ms` as the meter's display showed it: (moment, Wh or varh)."""
+    last = repository.last_before(session, meter, column, at_ms)
+    return None if last is None else (last[0], last[1] - rules.shift_at(repository.shifts(session, meter, column), last[0]))
+
+
+def end_is_possible(session: Session, meter: str, column: str, at_ms: int, end: float) -> None:
+    """A display never shows less than it did; a shift is against the display, so earlier exchanges do not matter. Raises EndReadingTooLow."""
+    last = last_display(session, meter, column, at_ms - rules.SWAP_EARLY_MS)
     if last is None:
         return
-    seen = last[1] - rules.shift_at(repository.shifts(session, meter, column), last[0])
+    seen = last[1]
     if end < seen - max(1.0, TOLERANCE * seen):
         raise EndReadingTooLow(seen_wh=seen, given_wh=end)
 

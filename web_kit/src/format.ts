@@ -66,6 +66,17 @@ export function mdhm(when: When, today?: number): string {
 
 export const weekday = (when: When): string => show(when, { weekday: 'short' })
 
+/** 2026-03-18T14:31, the plant's wall clock, as a `datetime-local` field wants it. */
+export const localOf = (ms: number): string => `${ymd(ms)}T${hm(ms)}`
+/** The moment of such a text; null for what is no time. In the hour that comes twice the later one. */
+export function msOfLocal(text: string): number | null {
+  const wanted = Date.parse(`${text}:00Z`)
+  if (!Number.isFinite(wanted)) return null
+  let ms = wanted
+  for (let turn = 0; turn < 2; turn++) ms += wanted - Date.parse(`${localOf(ms)}:00Z`)
+  return ms
+}
+
 /** A day text (YYYY-MM-DD) moved by whole days, as calendar arithmetic without a zone. */
 export function addDays(day: string, by: number): string {
   return new Date(Date.parse(`${day}T00:00:00Z`) + by * 86_400_000).toISOString().slice(0, 10)

@@ -66,6 +66,11 @@ def open_page(page: Page, url: str, lang: str) -> None:
     """Goes there, in that language, and waits until nothing is being read any more."""
     page.goto(f"{url}{'&' if '?' in url else '?'}lang={lang}" if "/wall/" in url else url)
     expect(page.locator(".wall .picture" if "/wall/" in url else "main").first).to_be_visible()
+    switch(page, lang)
+
+
+def switch(page: Page, lang: str) -> None:
+    """The page it is on, in that language, with nothing being read any more."""
     button = page.locator(f".lang button[lang='{'zh-CN' if lang == 'zh' else 'en'}']")
     if button.count():
         button.click()

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from edge_agent.contract.clock import iso
 from tests.browser.dashboards.driver import Watch, open_page, signed_in
 from tests.browser.dashboards.stage import MIN, PASSWORD, Stage, set_up_admin, stage
-from tests.support.seeing import feed, history
+from tests.support.seeing import feed, history, rows
 from tests.support.server import copy_sqlite, make_settings, running_server
 
 Desk = tuple[BrowserContext, Watch]
@@ -151,6 +151,32 @@ def test_a_person_is_added_with_a_role(desk: Desk, plant: Stage) -> None:
     page.get_by_label("Role").select_option("inspector")
     page.get_by_role("button", name="Save").click()
     expect(page.locator("tr", has_text="P-new")).to_contain_text("Inspector")
+
+
+def test_an_exchanged_meter_is_told_after_its_consequence_was_seen(desk: Desk, plant: Stage) -> None:
+    """Nonsense is refused in words; the server's figures stand there before the one act; the energy of the day follows."""
+    page = desk[0].new_page()
+    open_page(page, f"{plant.url}/dashboards/energy?day=2026-03-02", "en")
+    row = page.locator("tr", has_text="COMP-01")
+    before = row.inner_text()
+    row.get_by_role("button", name="Exchange").click()
+    for name, value in (("at", "2026-03-02T12:00"), ("old", "sixty"), ("new", "0,5"), ("reason", "verification ended")):
+        page.fill(f"[name={name}]", value)
+    page.get_by_role("button", name="Show what it changes").click()
+    expect(page.get_by_role("alert")).to_contain_text("A reading is a number")
+    page.fill("[name=old]", "12")
+    page.get_by_role("button", name="Show what it changes").click()
+    expect(page.get_by_role("alert")).to_contain_text("kWh")
+    page.fill("[name=old]", "66")
+    page.get_by_role("button", name="Show what it changes").click()
+    expect(page.locator("[data-test=consequence]")).to_contain_text("→")
+    page.get_by_role("button", name="Confirm the exchange").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(row).not_to_have_text(before)
+    (told,) = rows(plant.server, "/energy/swaps", meter="COMP-01")
+    assert (told["at"], told["old_import_wh"], told["new_import_wh"]) == ("2026-03-02T04:00:00.000Z", 66_000, 500), "in the plant's zone"
+    row.get_by_role("button", name="Exchange").click()
+    expect(page.locator(".modal tbody")).to_contain_text("verification ended")
 
 
 def test_an_action_is_assigned_in_the_meeting_and_done(desk: Desk, plant: Stage) -> None:

@@ -153,6 +153,9 @@ def test_the_act_makes_the_figures_exact(metered: RunningServer) -> None:
     assert sum(hour(metered)) == pytest.approx(25 * 200 + 40 + 30 * 200), "before it is told: what the edge could know"
     client = metered.client("read", "supervise.correct")
     body = swap()
+    shown = client.get("/energy/swaps/preview", params={name: body[name] for name in ("meter", "at", "old_import_wh", "new_import_wh")}).json()
+    assert shown["wh_after"] - shown["wh_before"] == pytest.approx(1_006_000 - 40 - 1_005_000), "told before it is done"
+    assert (shown["seen_wh"], shown["seen_at"]) == (1_005_000.0, iso(T0 + 25 * MINUTE)) and hour(metered) != [3_000.0] * 4
     answer = client.post("/energy/swaps", json=body)
     assert answer.status_code == 200 and answer.json() == {"meter": "M-SAW-01", "at": iso(T0 + 30 * MINUTE)}
     assert hour(metered) == [3_000.0] * 4
@@ -177,6 +180,9 @@ def test_what_cannot_be_is_refused_in_words(metered: RunningServer) -> None:
     client = metered.client("read", "supervise.correct")
     for change, code in wrong:
         answer = client.post("/energy/swaps", json=swap(**change))
+        if code in ("meter_swap_in_the_future", "meter_swap_end_too_low"):
+            asked = {name: swap(**change)[name] for name in ("meter", "at", "old_import_wh", "new_import_wh")}
+            assert client.get("/energy/swaps/preview", params=asked).json()["code"] == code, "the same words before as after"
         assert 400 <= answer.status_code < 500, (change, answer.text)
         assert code is None or code in answer.text, answer.text
     assert client.get("/energy/swaps").json() == []

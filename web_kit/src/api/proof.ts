@@ -29,6 +29,8 @@ export type Proof =
   | Proven<Missing<hand.LoadSeries, Server['MeterLoad']>>
   | Proven<Missing<hand.EnergySummary, Server['Summary']>>
   | Proven<Missing<hand.EnergyMonth, Server['MonthOut']>>
+  | Proven<Missing<hand.MeterSwap, Server['SwapView']>>
+  | Proven<Missing<hand.MeterSwapPreview, Server['SwapPreview']>>
   | Proven<Missing<hand.Tile, Server['TileOut']>>
   | Proven<Missing<hand.PlantNow, Server['PlantNow']>>
   | Proven<Missing<hand.MachineDay, Server['MachineDay']>>

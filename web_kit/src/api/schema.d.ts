@@ -430,6 +430,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/energy/swaps/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Preview Meter Swap
+         * @description What POST /energy/swaps would do, and whether it would be refused; nothing is stored.
+         */
+        get: operations["preview_meter_swap"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/erp/changes": {
         parameters: {
             query?: never;
@@ -4954,6 +4974,30 @@ export interface components {
             reason: string;
         };
         /**
+         * SwapPreview
+         * @description What an exchange would do to the imported energy of its production day [`from`, `to`), up to now. Nothing is stored.
+         *
+         *     `seen_wh`: what the old meter's display showed when it was last read before (`seen_at`). `wh_before`, `wh_after`: the day without and with it.
+         */
+        SwapPreview: {
+            /** Day */
+            day: string;
+            /** From */
+            from: string;
+            /** Meter */
+            meter: string;
+            /** Seen At */
+            seen_at: string | null;
+            /** Seen Wh */
+            seen_wh: number | null;
+            /** To */
+            to: string;
+            /** Wh After */
+            wh_after: number | null;
+            /** Wh Before */
+            wh_before: number | null;
+        };
+        /**
          * SwapView
          * @description A meter's exchange as it was told. `shift_wh`: what it changes in the imported energy beside what the edge itself had made of it.
          */
@@ -6077,6 +6121,40 @@ export interface operations {
                     "application/json": {
                         [key: string]: unknown;
                     };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    preview_meter_swap: {
+        parameters: {
+            query: {
+                meter: string;
+                at: string;
+                old_import_wh: number;
+                new_import_wh: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SwapPreview"];
                 };
             };
             /** @description Validation Error */

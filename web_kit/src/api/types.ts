@@ -448,6 +448,27 @@ export interface ApiToken {
   created_by: string | null
   expires_at: string | null
 }
+export interface MeterSwap {
+  meter: string
+  at: string
+  old_import_wh: number
+  new_import_wh: number
+  old_serial: string
+  new_serial: string
+  reason: string
+  by: string | null
+  shift_wh: number
+}
+export interface MeterSwapPreview {
+  meter: string
+  day: string
+  from: string
+  to: string
+  seen_wh: number | null
+  seen_at: string | null
+  wh_before: number | null
+  wh_after: number | null
+}
 export interface SystemHealth {
   tablets: { device: string; waiting: number; heard_s: number }[]
   server: {

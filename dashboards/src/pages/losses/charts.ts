@@ -24,8 +24,8 @@ export function waterfallOption(rows: LossesAnswer['waterfall'], narrow: boolean
   return {
     ...baseOption(),
     tooltip: { show: false },
-    grid: { left: narrow ? 34 : 46, right: 4, top: 26, bottom: 48 },
-    xAxis: { type: 'category', data: rows.map((row) => nameOf(row) || row.key), ...axis, axisLabel: { ...axis.axisLabel, interval: 0, width: narrow ? 38 : 84, fontSize: narrow ? 11 : 13, overflow: 'break' as const } },
+    grid: { left: narrow ? 34 : 46, right: 4, top: 26, bottom: narrow ? 92 : 66 },
+    xAxis: { type: 'category', data: rows.map((row) => nameOf(row) || row.key), ...axis, axisLabel: { ...axis.axisLabel, interval: 0, rotate: narrow ? 60 : 28, fontSize: narrow ? 11 : 13 } },
     yAxis: { type: 'value', ...axis, axisLine: { show: false } },
     series: [
       { type: 'bar', stack: 'w', itemStyle: { color: 'transparent' }, silent: true, data: floors },
@@ -33,7 +33,7 @@ export function waterfallOption(rows: LossesAnswer['waterfall'], narrow: boolean
         type: 'bar',
         stack: 'w',
         barWidth: '62%',
-        label: { show: true, position: 'top', color: c.text, fontSize: 13, formatter: (p) => minutes(rows[p.dataIndex]?.seconds) },
+        label: { show: true, position: 'top', color: c.text, fontSize: narrow ? 10 : 13, formatter: (p) => minutes(rows[p.dataIndex]?.seconds) },
         data: rows.map((row) => ({ value: Math.abs(row.seconds) / 60, itemStyle: { color: colour(row) } })),
       },
     ],
