@@ -35,18 +35,32 @@ def tags_of(source: str, namespace: str, tags: int, devices: int = 1) -> str:
     return "\n".join(out) + "\n"
 
 
-def fast_source(port: int, tags: int, devices: int = 1, more: str = "settle_s = 0.2", interval_s: float = _opcua_source.INTERVAL_S) -> str:
+def fast_source(
+    port: int,
+    tags: int,
+    devices: int = 1,
+    more: str = "settle_s = 0.2",
+    interval_s: float = _opcua_source.INTERVAL_S,
+    security: str = 'security = "none"',
+) -> str:
     """A source over the fast server of `_opcua_source.py`."""
-    text = f'[sources.PLC]\ntype = "opcua"\nurl = "opc.tcp://127.0.0.1:{port}/bench/"\nsecurity = "none"\n{more}\n'
+    text = f'[sources.PLC]\ntype = "opcua"\nurl = "opc.tcp://127.0.0.1:{port}/bench/"\n{security}\n{more}\n'
     return f"{text}items_per_call = 500\npublishing_interval_s = {interval_s}\n" + tags_of("PLC", _opcua_source.NAMESPACE, tags, devices)
 
 
 @contextlib.contextmanager
-def source_process(port: int, tags: int, rate: float, *, mixed: bool = False, interval_s: float = _opcua_source.INTERVAL_S) -> Iterator[Any]:
+def source_process(port: int, tags: int, rate: float, *, interval_s: float = _opcua_source.INTERVAL_S) -> Iterator[Any]:
+    """The fast server with plain tags; yields (rate, sent, behind), multiprocessing values."""
+    with shaped_source(port, _opcua_source.Shape(tags, interval_s=interval_s), rate) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def shaped_source(port: int, shape: _opcua_source.Shape, rate: float) -> Iterator[Any]:
     """The fast server as a process of its own; yields (rate, sent, behind), multiprocessing values."""
     context = multiprocessing.get_context("spawn")
     wanted, sent, behind = context.Value("d", rate), context.Value("q", 0), context.Value("q", 0)
-    process = context.Process(target=_opcua_source.serve, args=(port, tags, wanted, sent, behind, mixed, interval_s), daemon=True)
+    process = context.Process(target=_opcua_source.serve, args=(port, shape, wanted, sent, behind), daemon=True)
     process.start()
     try:
         yield wanted, sent, behind
@@ -113,15 +127,47 @@ def percentile(values: Any, share: float) -> float:
     return float(np.percentile(np.asarray(values), share * 100)) if len(values) else float("nan")
 
 
+def metrics_in(raw: bytes, at: int) -> tuple[int, int, int]:
+    """Of an encoded Payload whose first metric begins at `at`: (how many metrics, where the last one begins, where they end).
+
+    As far as they are equally long one look tells; then it goes from one to the next. One longer than 127 bytes (a text) ends the count.
+    """
+    if raw[at] != 0x12 or raw[at + 1] > 127:
+        return 0, at, at
+    table, step = np.frombuffer(raw, np.uint8), raw[at + 1] + 2
+    whole = (len(raw) - at) // step
+    same = (table[at : at + whole * step : step] == 0x12) & (table[at + 1 : at + whole * step : step] == step - 2)
+    count = whole if bool(same.all()) else int(np.argmin(same))
+    last, at = at + (count - 1) * step, at + count * step
+    while raw[at] == 0x12 and raw[at + 1] < 128:
+        count, last, at = count + 1, at, at + raw[at + 1] + 2
+    return count, last, at
+
+
 def _make_counting_host() -> Any:
     from edge_agent.contract import names
     from edge_agent.contract.payload import decode
     from tests.support.edge import Host
 
+    def ends_of(raw: bytes) -> tuple[Any, int]:
+        """(the Payload, of one record with no more than its first and last metric; how many it has)."""
+        at = 1
+        while raw[at] & 0x80:  # the time's varint
+            at += 1
+        at += 1
+        count, last, end = metrics_in(raw, at)
+        if count > 2 and raw[end] == 0x18:
+            found = decode(raw[: at + raw[at + 1] + 2] + raw[last:])
+            if "x" not in found.uuid:
+                return found, count
+        whole = decode(raw)
+        return whole, len(whole.metrics)
+
     class Counting(Host):
         """Counts data metrics and answers, without an object a value. Holes: records out of order. A repeat is not counted, as the server does.
 
-        `ages_ms`: a list to gather ages of live values in (None: not wanted). `live_aliases`: seen live with values newer than `since_ms`.
+        `ages_ms`: a list to gather ages of live values in (None: not wanted). `live_aliases`: seen live with values newer than `since_ms` (None: not
+        wanted, which is much quicker).
         """
 
         def __init__(self, broker: Any) -> None:
@@ -133,7 +179,7 @@ def _make_counting_host() -> Any:
             self.watched: set[int] = set()
             self.ages_ms: list[float] | None = None
             self.live_aliases: set[int] = set()
-            self.since_ms = 0
+            self.since_ms: int | None = None
             self.epoch = ""
             self.ahead: dict[int, int] = {}  # metrics of records that came in bundles before their turn
             self._answered = 0
@@ -155,28 +201,33 @@ def _make_counting_host() -> Any:
                     self._answered = mark
                     self.command(**{names.STORED_EPOCH: epoch, names.STORED_UP_TO: mark})
 
+        @property
+        def unanswered(self) -> int:
+            """Records that came and were not told of yet."""
+            return self.mark - self._answered
+
         def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
-            payload = decode(message.payload) if "/DDATA/" in message.topic or "/DBIRTH/" in message.topic else None
-            if payload is None:
-                return
             if "/DBIRTH/" in message.topic:
-                self.watched.update(metric.alias for metric in payload.metrics if metric.name == names.WATCHED_UNTIL)
-                return
-            _tally(self, payload)
+                self.watched.update(metric.alias for metric in decode(message.payload).metrics if metric.name == names.WATCHED_UNTIL)
+            elif "/DDATA/" in message.topic and self.since_ms is None:
+                _tally(self, *ends_of(message.payload))
+            elif "/DDATA/" in message.topic:
+                whole = decode(message.payload)
+                _tally(self, whole, len(whole.metrics))
 
     return Counting
 
 
-def _tally(host: Any, payload: Any) -> None:
-    """One DDATA for a counting host."""
+def _tally(host: Any, payload: Any, total: int) -> None:
+    """One DDATA of `total` metrics for a counting host."""
     from edge_agent.contract.delivery import Marks
 
     metrics = payload.metrics
-    marks = Marks.parse(payload.uuid, len(metrics))
+    marks = Marks.parse(payload.uuid, total)
     live = not metrics[0].is_historical
     if live and host.ages_ms is not None:
         host.ages_ms.append(time.time() * 1000 - metrics[0].timestamp)
-    if live and metrics[-1].timestamp >= host.since_ms:
+    if live and host.since_ms is not None and metrics[-1].timestamp >= host.since_ms:
         host.live_aliases.update(metric.alias for metric in metrics if metric.timestamp >= host.since_ms)
     first, same = marks.numbers[0], marks.epoch == host.epoch
     if not same:
@@ -187,7 +238,7 @@ def _tally(host: Any, payload: Any) -> None:
             return  # beside a backlog: it comes again in its turn
         host.holes.append(first)  # the first record of a message is the next one, or it was lost
         host.mark = first - 1
-    end = 0
+    end = len(metrics) - total  # of one record there are only its ends
     for n, count in zip(marks.numbers, marks.counts, strict=True):
         end += count
         if n > host.mark:  # what is not is a repeat, as the server would take it
