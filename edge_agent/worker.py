@@ -27,6 +27,7 @@ from edge_agent.contract.payload import Value
 from edge_agent.events import RECEIVED, Batch, ClockSet, Continued, Lost, Reconfigured, Resumed, SourceEvent
 from edge_agent.health import NODE_METRICS, SOURCE_METRICS, BufferPace, Rates, SourceHealth, source_values
 from edge_agent.pipeline.catalogue import Metric
+from edge_agent.pipeline.columns import Columns, joined
 from edge_agent.pipeline.pipeline import Pipeline, Record
 from edge_agent.pipeline.tags import TagPlan
 from edge_agent.publisher.bundles import bundles
@@ -40,6 +41,7 @@ BEAT_MIN_S = 1.0
 DISK_FULL_RETRY_S = 1.0
 READ_RECORDS, READ_BYTES = 2_048, 1_000_000  # of the backlog at once: what the server holds of records ahead of their turn is more
 IDLE_S = 0.05
+LOOK_S = 0.1  # the longest that what comes in is not looked at
 _STOP = object()
 
 
@@ -124,6 +126,7 @@ class Worker(threading.Thread):
             devices=[spec.id for spec in plan.devices],
             instance=instance,
         )
+        self._gathered: list[Columns] = []  # taken and not yet in the pipeline
         self._unstored: dict[str, deque[_Unstored]] = {}  # by source, oldest first
         self._received: dict[str, bytes] = {}  # memory of the newest batch taken, where it is newer than the buffer's
         self._uncommitted: list[Record] = []
@@ -181,13 +184,20 @@ class Worker(threading.Thread):
         more_to_send = self.node.can_send() and not self.delivery.is_live and self.delivery.has_room()
         event = self.intake.get(0.0 if more_to_send else min(IDLE_S, delivery.prove_interval_s))
         got_batch = False
-        while event is not None:
-            if event is _STOP:
-                return False
-            got_batch = got_batch or isinstance(event, Batch)
-            self._take(event)
+        while True:
+            while event is not None:
+                if event is _STOP:
+                    self._push_gathered()
+                    return False
+                got_batch = got_batch or isinstance(event, Batch)
+                self._take(event)
+                event = self.intake.get(0.0)
             wait_s = deadline - time.monotonic()
-            event = self.intake.get(wait_s if got_batch else 0.0)
+            if not got_batch or wait_s <= 0.0:
+                break
+            time.sleep(min(wait_s, LOOK_S))  # a change of threads at each notification costs more than its values
+            event = self.intake.get(0.0)
+        self._push_gathered()
         return True
 
     def _take(self, event: object) -> None:
@@ -196,7 +206,12 @@ class Worker(threading.Thread):
             if event.until_ms is not None:
                 self.pipeline.advance(event.devices, event.until_ms)
                 self._advanced.update(event.devices)
-        elif isinstance(event, Lost):
+            return
+        if isinstance(event, LinkEvent):
+            self.node.on_event(event, time.monotonic())
+            return
+        self._push_gathered()
+        if isinstance(event, Lost):
             self._uncommitted += self.pipeline.drain()  # what came before the loss is no part of its gap
             self.pipeline.lost(event.devices, event.cause, event.detail)
         elif isinstance(event, Continued):
@@ -207,8 +222,6 @@ class Worker(threading.Thread):
             self._reconfigure(event)
         elif isinstance(event, ClockSet):
             self._clock_set(event)
-        else:
-            self.node.on_event(event, time.monotonic())  # type: ignore[arg-type]
 
     def _reconfigure(self, event: Reconfigured) -> None:
         """Between two rounds: nothing is half old and half new."""
@@ -249,7 +262,11 @@ class Worker(threading.Thread):
         }
 
     def _take_values(self, batch: Batch) -> None:
-        self.pipeline.push(batch.columns, initial=batch.initial, initial_ms=batch.initial_ms, overflow=batch.overflow, repeated=batch.repeated)
+        if batch.initial is None and not batch.overflow and not batch.repeated:
+            self._gathered.append(batch.columns)
+        else:
+            self._push_gathered()
+            self.pipeline.push(batch.columns, initial=batch.initial, initial_ms=batch.initial_ms, overflow=batch.overflow, repeated=batch.repeated)
         self.intake.left(len(batch.columns))
         if batch.stored is None and batch.memory is None:
             return
@@ -259,6 +276,12 @@ class Worker(threading.Thread):
         self._unstored.setdefault(source, deque()).append(_Unstored(batch.devices, max(batch.arrived_ms, proven_ms + 1), batch.stored, batch.memory))
         if batch.memory is not None:
             self._received[source] = batch.memory
+
+    def _push_gathered(self) -> None:
+        """Batches with nothing to say but values go into the pipeline together: most of its cost is by call."""
+        gathered, self._gathered = self._gathered, []
+        if gathered:
+            self.pipeline.push(joined(gathered))
 
     def _beat(self, now_s: float) -> None:
         """watched_until is due every heartbeat_s plant seconds, but never more often than once a real second."""

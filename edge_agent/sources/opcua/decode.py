@@ -25,6 +25,7 @@ OVERFLOW = 0x480  # InfoType DataValue + Overflow bit (OPC 10000-4, 7.39.1)
 _BAD = 0x80000000
 NO_TIME = -1
 VECTOR_FROM = 64
+ITEM_BYTES_MIN = 5  # a handle and a mask
 
 # UA built-in type -> (struct code, kind). Doubles and UInt64 are taken as raw bits, floats are widened afterwards.
 _SCALARS: dict[int, tuple[str, int]] = {
@@ -188,6 +189,12 @@ for _mask in range(64):
 _STEPS = {int(_sig): int(_SIZES[_sig]) for _sig in np.flatnonzero(_SIZES) if _sig & _HAS_SOURCE}  # those a walk may pass: with a source time
 
 
+@cache
+def _steps(mask: int) -> bytes:
+    """By type: the size of an item of this mask whose size is fixed and which has a source time; 0 for the others."""
+    return bytes(_STEPS.get(mask | kind << 8, 0) for kind in range(256))
+
+
 class Layouts:
     """Decoders of items, with the layout of the last notification remembered."""
 
@@ -197,6 +204,8 @@ class Layouts:
 
     def items(self, body: bytes, n: int, start: int, end: int) -> Changes:
         """n monitored item notifications between `start` and `end` (the diagnostics array ends there)."""
+        if n * ITEM_BYTES_MIN > end - start:
+            raise IndexError(f"{n} items in {end - start} bytes")
         if n >= VECTOR_FROM:
             found = self._same_shape(body, n, start, end)
             if found is None and (self._is_same_layout(body, n, start, end) or self._walk(body, n, start)):
@@ -225,19 +234,41 @@ class Layouts:
         return bool((sigs == self._sigs[:n]).all())
 
     def _walk(self, body: bytes, n: int, start: int) -> bool:
-        """Finds and remembers where each item begins; False when one is not of fixed size or has no source time."""
+        """Finds and remembers where each item begins; False when one is not of fixed size or has no source time.
+
+        Servers send one mask with all items, so that a step is told by the type alone; that it is so is looked at afterwards, all at once.
+        """
+        mask = body[start + 4]
+        if not mask & _HAS_SOURCE:
+            return False
+        steps, at = _steps(mask), start + 5
         offsets: list[int] = []
-        sigs: list[int] = []
-        at, steps = start, _STEPS
+        put = offsets.append
+        try:
+            for _ in range(n):
+                put(at)
+                at += steps[body[at]]
+        except IndexError:  # masks differ, and this walk has lost its way
+            return self._walk_each(body, n, start)
+        found = np.array(offsets, np.int64)
+        sigs = _gather(np.frombuffer(body, np.uint8), "u2", found - 1)
+        if not bool((sigs & 0xFF == mask).all()) or not bool(_SIZES[sigs].all()):
+            return self._walk_each(body, n, start)
+        self._offsets, self._sigs = found - (start + 5), sigs
+        return True
+
+    def _walk_each(self, body: bytes, n: int, start: int) -> bool:
+        """The same where masks differ."""
+        offsets: list[int] = []
+        at = start
         for _ in range(n):
-            sig = body[at + 4] | body[at + 5] << 8
-            step = steps.get(sig)
+            offsets.append(at)
+            step = _STEPS.get(body[at + 4] | body[at + 5] << 8)
             if step is None:
                 return False
-            offsets.append(at)
-            sigs.append(sig)
             at += step
-        self._offsets, self._sigs = np.array(offsets, np.int64) - start, np.array(sigs, np.uint16)
+        self._offsets = np.array(offsets, np.int64) - start
+        self._sigs = _gather(np.frombuffer(body, np.uint8), "u2", self._offsets + (start + 4))
         return True
 
     def _gathered(self, body: bytes, n: int, start: int) -> Changes:
