@@ -29,7 +29,8 @@ test: setup services ## every test but the long ones (under 15 minutes on 2 core
 test-full: setup services ## all tests in slices (about 4 hours; SLICE=edge runs one): 8-hour plants, every seed, 500 kills, fault sweeps
 	@$(PY) -m tests.full --workers $(WORKERS) $(if $(SLICE),--slice $(SLICE))
 
-bench: setup ## benchmarks, each with a peer or a limit beside it in the same run
+bench: setup ## benchmarks in turn, each with a peer or a limit beside it, and at the end the goals (half an hour)
+	@$(PY) .ci/prepare.py peers
 	@$(PY) -m benchmarks
 
 lint: setup ## ruff, mypy strict, import contracts

@@ -4,6 +4,7 @@
     .venv/bin/python .ci/prepare.py web    builds the web apps if their sources changed
     .venv/bin/python .ci/prepare.py services   Chromium with a CJK font, PostgreSQL, Mosquitto from Debian's packages,
                                                and the OPC UA server that the edge agent is tested against (tests/peers)
+    .venv/bin/python .ci/prepare.py peers      that OPC UA server alone, for the benchmarks
 
 Every step prints what it does, does nothing when there is nothing to do, and ends with the one command that helps when it cannot go on.
 """
@@ -185,7 +186,7 @@ def services() -> None:
 
 
 if __name__ == "__main__":
-    steps = {"venv": venv, "web": web, "services": services}
+    steps = {"venv": venv, "web": web, "services": services, "peers": peers}
     for name in sys.argv[1:] or ["venv", "web"]:
         if name not in steps:
             stop(f"unknown step {name}; there are {', '.join(steps)}")

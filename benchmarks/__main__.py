@@ -1,4 +1,8 @@
-"""python -m benchmarks [NAME ...] [--json FILE]: runs the benchmarks and prints a table; the file gets one JSON object a row."""
+"""python -m benchmarks [NAME ...] [--json FILE]: runs the benchmarks one after the other, prints every row and at the end the goals.
+
+A benchmark that cannot run (a service is missing, a port is taken) says why and the next one follows; the exit code is then 1. A goal that is not
+met is shown and is no error.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,12 @@ import importlib
 import json
 import pkgutil
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import benchmarks
+from benchmarks import _goals
 
 EPILOG = "GEMBA_BENCH_MEMORY_S=3600: how long edge_memory watches (default 600 s; the goal's hour is 3600)."
 
@@ -20,7 +26,7 @@ def names() -> list[str]:
 
 
 def main() -> int:
-    about = "Measures Gemba beside what the engines below give alone."
+    about = "Measures Gemba beside what the engines below give alone, and beside peers."
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=about, epilog=EPILOG)
     parser.add_argument("name", nargs="*", help=f"which ones (default: all): {', '.join(names())}")
     parser.add_argument("--json", type=Path, help="write one JSON object a row to this file")
@@ -29,17 +35,34 @@ def main() -> int:
     if unknown:
         print(f"no benchmark {', '.join(unknown)}; there are: {', '.join(names())}", file=sys.stderr)
         return 2
-    rows: list[dict[str, Any]] = []
+    wanted, rows, failed = chosen.name or names(), [], []
+    began = time.monotonic()
     print(f"{'name':58} {'figure':>14} {'unit':14} {'limit':>14} {'ratio':>8}")
-    for name in chosen.name or names():
-        for one in importlib.import_module(f"benchmarks.{name}").run():
-            rows.append(one)
-            limit = "" if one["limit"] is None else f"{one['limit']:,.1f}"
-            ratio = "" if one["ratio"] is None else f"{one['ratio']:.3f}"
-            print(f"{one['name']:58} {one['figure']:>14,.2f} {one['unit']:14} {limit:>14} {ratio:>8}", flush=True)
-    if chosen.json:
-        chosen.json.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    return 0
+    for number, name in enumerate(wanted, 1):
+        print(f"» {name} ({number} of {len(wanted)}, {_took(began)} so far)", flush=True)
+        try:
+            for one in importlib.import_module(f"benchmarks.{name}").run():
+                rows.append(one)
+                _show(one)
+        except Exception as error:  # noqa: BLE001 - whatever one benchmark lacks, the others are to be measured
+            failed.append(name)
+            print(f"  {name} ended early: {type(error).__name__}: {error}", flush=True)
+        if chosen.json:  # after each: a run that is broken off has not been for nothing
+            chosen.json.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    print("", *_goals.table(wanted, rows), sep="\n")
+    print(f"{len(wanted) - len(failed)} of {len(wanted)} benchmarks in {_took(began)}" + (f"; ended early: {', '.join(failed)}" if failed else ""))
+    return 1 if failed else 0
+
+
+def _took(since_s: float) -> str:
+    minutes, seconds = divmod(round(time.monotonic() - since_s), 60)
+    return f"{minutes}:{seconds:02} min"
+
+
+def _show(one: dict[str, Any]) -> None:
+    limit = "" if one["limit"] is None else f"{one['limit']:,.1f}"
+    ratio = "" if one["ratio"] is None else f"{one['ratio']:.3f}"
+    print(f"{one['name']:58} {one['figure']:>14,.2f} {one['unit']:14} {limit:>14} {ratio:>8}", flush=True)
 
 
 if __name__ == "__main__":

@@ -168,3 +168,11 @@ def test_law_garbage_is_refused_not_believed(noise: bytes, cut: int) -> None:
     for raw in (noise, whole[:cut], whole[:40] + noise):
         with contextlib.suppress(decode.Unusual):
             decode.decode(raw, 0, decode.Layouts())
+
+
+def test_more_items_than_bytes_are_refused() -> None:
+    """A count that the bytes cannot hold: refused at once, not walked."""
+    raw = encoded([item(random.Random(5), 7, V.Int32)])
+    at = raw.index((1).to_bytes(4, "little") + (7).to_bytes(4, "little"))  # the number of items, then the first one's handle
+    with pytest.raises(decode.Unusual):
+        decode.decode(raw[:at] + (2**31 - 1).to_bytes(4, "little") + raw[at + 4 :], 0, decode.Layouts())
