@@ -10,6 +10,7 @@ import argparse
 import importlib
 import json
 import pkgutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -35,6 +36,7 @@ def main() -> int:
     if unknown:
         print(f"no benchmark {', '.join(unknown)}; there are: {', '.join(names())}", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     wanted, rows, failed = chosen.name or names(), [], []
     began = time.monotonic()
     print(f"{'name':58} {'figure':>14} {'unit':14} {'limit':>14} {'ratio':>8}")

@@ -216,6 +216,8 @@ class PublishLoop:
             held.offset.seen(int(t_ms.max()), arrived_ms)
             self._source.health.clock_offset_ms = held.offset.known_ms
         until_ms = until(response, arrived_ms) if until is not None else None
+        if until_ms is not None and response.more:
+            until_ms = min(until_ms, int(t_ms.max(initial=0)))  # the rest may be as old as the server is late
         if until_ms is not None:
             held.until_ms = until_ms
         # A stamp farther ahead than the clock's offset may never be reached: it is as durable as what arrived with it.
@@ -267,8 +269,14 @@ class PublishLoop:
         return first if news.any() else None
 
     def _until(self, response: decode.Response, arrived_ms: int) -> int | None:
-        """Up to when everything has arrived; None while more is announced or initial values are missing."""
-        if response.more or (self._fresh_left and time.monotonic() < self._fresh_until_s):
+        """Up to when everything has arrived; None while more is announced or initial values are missing.
+
+        A server that announces more for ever (it is asked for more than it or we can do) is waited for until half of what may be unstored is: nothing
+        would become durable, nothing be acknowledged and nothing asked for any more. What then comes late is kept, stamped with the proven moment.
+        """
+        if self._fresh_left and time.monotonic() < self._fresh_until_s:
+            return None
+        if response.more and self._held.unstored < self._unstored_max // 2:
             return None
         return int(arrived_ms + self._held.offset.ms - self._settle_ms - self._delay_ms * self._clock.speed)
 
