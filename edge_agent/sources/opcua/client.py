@@ -112,8 +112,20 @@ class Connection:
     ) -> list[ua.DataValue]:
         out: list[ua.DataValue] = []
         for part in _parts(nodes, per_call):
-            out += await _lost_when_broken(self.client.uaclient.session.read_attributes(list(part), attribute))
+            out += await self._read(list(part), attribute)
         return out
+
+    async def _read(self, nodes: list[ua.NodeId], attribute: ua.AttributeIds) -> list[ua.DataValue]:
+        """One request; two where that is too much for the server."""
+        try:
+            return list(await self.client.uaclient.session.read_attributes(nodes, attribute))
+        except ua.UaStatusCodeError as error:
+            if error.code not in _TOO_MUCH or len(nodes) < 2:
+                raise _lost(error) from error
+        except _TRANSPORT_ERRORS as error:
+            raise _lost(error) from error
+        half = len(nodes) // 2
+        return await self._read(nodes[:half], attribute) + await self._read(nodes[half:], attribute)
 
     async def run_now(self) -> tuple[int, list[str]]:
         """(when the server says it started, its namespaces now)."""
