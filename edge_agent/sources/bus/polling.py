@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar, cast
 
+from edge_agent.config_model import MetricConfig
 from edge_agent.contract.clock import Clock
 from edge_agent.contract.names import GapCause
 from edge_agent.errors import SourceLost
@@ -19,8 +20,10 @@ from edge_agent.health import SourceHealth
 from edge_agent.pipeline.columns import BOOL, DOUBLE, STRING, Columns, Value
 from edge_agent.pipeline.tags import Tag
 from edge_agent.sources.bus.line import LineBroken, NoAnswer
+from edge_agent.sources.kind import Setup
 from edge_agent.sources.source import Browsed, ReadResult, Sink
 
+MetricT = TypeVar("MetricT", bound=MetricConfig)
 MISSED_POLLS, MISSED_S = 3, 5.0  # polls missed for longer than both are a gap: the totals carry over, the course between is not known
 ALIGN_SLACK_S = 1.0  # real seconds after the tick in which a question still counts as asked at the tick
 
@@ -235,3 +238,14 @@ class PolledSource:
                 rows.append((device.tags[key], at_ms, _kind(answer), answer))
         self.health.values += len(rows)
         sink.put(Batch((device.index,), Columns.of(rows), at_ms, at_ms))
+
+
+def metrics_of(setup: Setup, kind: type[MetricT]) -> dict[str, Mapping[str, MetricT]]:
+    """Device id -> its metrics, for the devices of this source."""
+    return {device: cast("Mapping[str, MetricT]", setup.devices[device].metrics) for device in setup.indices}
+
+
+def polled(setup: Setup, bus: Bus, periods_s: Mapping[str, Mapping[str, float]]) -> PolledSource:
+    """The source of a setup whose config is a `Polling`."""
+    config = cast("Polling", setup.config)
+    return PolledSource(setup.name, config, setup.clock, setup.tags, setup.indices, periods_s, setup.health, bus)

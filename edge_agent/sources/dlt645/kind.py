@@ -13,6 +13,7 @@ from edge_agent.sources.dlt645.catalogue import KNOWN
 from edge_agent.sources.dlt645.codec import Format
 from edge_agent.sources.dlt645.config import Dlt645Config, Dlt645Device, Dlt645Metric
 from edge_agent.sources.kind import Bus, DeviceMetrics, Kind, Sample, Setup
+from edge_agent.sources.polled import with_longest_period
 
 if TYPE_CHECKING:
     from edge_agent.sources.source import Source
@@ -39,8 +40,7 @@ def _metrics(device_id: str, source: SourceBase, device: DeviceConfig) -> Device
                 f'请写 id 和 format,如 {{ id = "02800002", format = "XX.XX" }},或选用:{"、".join(KNOWN)}。',
             )
         out[key] = _resolved(meter, key, given)
-    longest_s = max((metric.period_s or cast("Dlt645Config", source).period_s for metric in out.values()), default=0.0)
-    return DeviceMetrics(out, round(longest_s * 1000))
+    return with_longest_period(out, cast("Dlt645Config", source))
 
 
 FRAME_BYTES, THINK_S = 2 * 16 + 2 * 4, 0.1  # question and answer without data, with their preambles; what a meter usually takes

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import cast
 
-from edge_agent.sources.bus.line import Line, NoAnswer
-from edge_agent.sources.bus.polling import Answer, PolledSource, Refused
+from edge_agent.sources.bus.line import NoAnswer
+from edge_agent.sources.bus.meters import MeterBus, Silent
+from edge_agent.sources.bus.polling import Answer, PolledSource, Refused, metrics_of, polled
 from edge_agent.sources.dlt645 import codec
 from edge_agent.sources.dlt645.catalogue import KNOWN
 from edge_agent.sources.dlt645.codec import ANY_ADDRESS, BadFrame, Format, Frame
 from edge_agent.sources.dlt645.config import Dlt645Config, Dlt645Metric
 from edge_agent.sources.dlt645.kind import form_of
 from edge_agent.sources.kind import Setup
+from edge_agent.sources.polled import periods_s
 from edge_agent.sources.source import Browsed
 
 BLOCKS_MAX = 255
@@ -21,29 +22,16 @@ SILENT_MAX = 2  # values of one device without any answer in a row: it is the de
 
 
 def make(setup: Setup) -> PolledSource:
-    config = cast("Dlt645Config", setup.config)
-    metrics = {device: cast("Mapping[str, Dlt645Metric]", setup.devices[device].metrics) for device in setup.indices}
-    periods = {device: {key: metric.period_s or config.period_s for key, metric in mine.items()} for device, mine in metrics.items()}
-    return PolledSource(setup.name, config, setup.clock, setup.tags, setup.indices, periods, setup.health, Dlt645Bus(config, metrics))
+    config, metrics = cast("Dlt645Config", setup.config), metrics_of(setup, Dlt645Metric)
+    return polled(setup, Dlt645Bus(config, metrics), periods_s(metrics, config))
 
 
-class _Silent(Exception):
-    """No answer to one question."""
-
-
-class Dlt645Bus:
+class Dlt645Bus(MeterBus):
     """The meters of one line. `metrics`: device id -> its resolved metrics."""
 
     def __init__(self, config: Dlt645Config, metrics: Mapping[str, Mapping[str, Dlt645Metric]]) -> None:
-        self._config = config
-        self._line = Line(config)
-        self._metrics = metrics
-
-    async def open(self) -> None:
-        await self._line.open()
-
-    async def close(self) -> None:
-        await self._line.close()
+        super().__init__(config)
+        self._config, self._metrics = config, metrics
 
     def where(self, device_id: str, key: str) -> str:
         return f"{self._config.devices[device_id].address} {self._metrics[device_id][key].id}"
@@ -57,7 +45,7 @@ class Dlt645Bus:
             try:
                 out[key] = await self._value(address, str(metric.id), form_of(metric))
                 silent = 0
-            except _Silent as error:
+            except Silent as error:
                 silent += 1
                 if silent >= min(SILENT_MAX, len(keys)):
                     raise self._no_answer(address) from error
@@ -83,7 +71,7 @@ class Dlt645Bus:
             return Refused(f"answered {data.hex(' ')}: {error}")
 
     async def _data(self, address: str, data_id: str) -> bytes | Refused:
-        """Data behind the identifier, of all blocks. Raises _Silent, LineBroken."""
+        """Data behind the identifier, of all blocks. Raises Silent, LineBroken."""
         wanted = bytes.fromhex(data_id)[::-1]
         frame = await self._ask(address, codec.read_request(address, data_id), codec.READ, wanted)
         data = frame.data[4:]
@@ -107,15 +95,7 @@ class Dlt645Bus:
                     return frame
             return None
 
-        message = (codec.PREAMBLE if self._config.preamble else b"") + request
-        for _ in range(self._config.retries + 1):
-            if self._config.pause_between_requests_s:
-                await asyncio.sleep(self._config.pause_between_requests_s)
-            try:
-                return await self._line.ask(message, find, self._config.timeout_s)
-            except TimeoutError:
-                continue
-        raise _Silent
+        return await self._put((codec.PREAMBLE if self._config.preamble else b"") + request, find)
 
     async def browse(self) -> AsyncIterator[Browsed]:
         """Each meter's known values; where the address is not known, the meter that is alone on the line says it."""
@@ -130,7 +110,7 @@ class Dlt645Bus:
                     value = await self._value(address, known.id, known.format)
                     if not isinstance(value, Refused) and value is not None:
                         yield Browsed(f"{device_id} {known.en} / {known.zh}", key, "number", f"{float(value) * known.scale:g}")
-            except _Silent as error:
+            except Silent as error:
                 raise self._no_answer(address) from error
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from edge_agent.config_model import DeviceConfig, SourceBase
+from edge_agent.sources import polled
 from edge_agent.sources.enip.config import EnipConfig, EnipDevice, EnipMetric
-from edge_agent.sources.kind import DeviceMetrics, Kind, Sample, Setup
+from edge_agent.sources.kind import Kind, Sample, Setup
 
 if TYPE_CHECKING:
     from edge_agent.sources.source import Source
@@ -18,18 +18,12 @@ def _make(setup: Setup) -> Source:
     return make(setup)
 
 
-def _metrics(device_id: str, source: SourceBase, device: DeviceConfig) -> DeviceMetrics:
-    metrics = cast("EnipDevice", device).metrics
-    longest_s = max((metric.period_s or cast("EnipConfig", source).period_s for metric in metrics.values()), default=0.0)
-    return DeviceMetrics(metrics, round(longest_s * 1000))
-
-
 KIND = Kind(
     config=EnipConfig,
     device=EnipDevice,
     metric=EnipMetric,
     make=_make,
-    metrics=_metrics,
+    metrics=polled.as_configured,
     zh={"enip_tag": "标签名应如 Part_Count、Line.Good、Temps[3]、Program:Main.State、Status.5"},
     sample=Sample(
         "PLC-L3",

@@ -2,57 +2,47 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import cast
 
 from edge_agent.errors import SourceMisconfigured
 from edge_agent.sources.bus.line import LineBroken
-from edge_agent.sources.bus.polling import Answer, PolledSource, Refused
+from edge_agent.sources.bus.plc import PlcBus
+from edge_agent.sources.bus.polling import Answer, PolledSource, Refused, metrics_of, polled
 from edge_agent.sources.enip import cip
 from edge_agent.sources.enip.client import EnipConnection
 from edge_agent.sources.enip.config import EnipConfig, EnipMetric
 from edge_agent.sources.enip.plan import groups
 from edge_agent.sources.enip.tags import TagPath, parse, symbol
 from edge_agent.sources.kind import Setup
+from edge_agent.sources.polled import periods_s
 from edge_agent.sources.source import Browsed
 
-MODE_CHECK_S = 5.0
 TOO_LARGE = (0x06, 0x11)
 LIST_ROUNDS_MAX = 10_000
 
 
 def make(setup: Setup) -> PolledSource:
-    config = cast("EnipConfig", setup.config)
-    metrics = {device: cast("Mapping[str, EnipMetric]", setup.devices[device].metrics) for device in setup.indices}
-    periods = {device: {key: metric.period_s or config.period_s for key, metric in mine.items()} for device, mine in metrics.items()}
-    return PolledSource(setup.name, config, setup.clock, setup.tags, setup.indices, periods, setup.health, EnipBus(config, metrics))
+    config, metrics = cast("EnipConfig", setup.config), metrics_of(setup, EnipMetric)
+    return polled(setup, EnipBus(config, metrics), periods_s(metrics, config))
 
 
-class EnipBus:
+class EnipBus(PlcBus[EnipConnection]):
     """One controller. `metrics`: device id -> metric key -> tag."""
 
     def __init__(self, config: EnipConfig, metrics: Mapping[str, Mapping[str, EnipMetric]]) -> None:
+        super().__init__(EnipConnection(config), config.check_mode)
         self._config, self._metrics = config, metrics
-        self._link = EnipConnection(config)
         self._paths: dict[str, TagPath] = {metric.tag: parse(metric.tag) for mine in metrics.values() for metric in mine.values()}
         self._requests = {tag: cip.read_tag(found.path) for tag, found in self._paths.items()}
         self._asked = {tag: len(request) for tag, request in self._requests.items()}
         self._answered: dict[str, int] = {}  # tag -> bytes of its last answer
-        self._checked_s = 0.0
-
-    async def open(self) -> None:
-        await self._link.open()
-        self._checked_s = 0.0
-
-    async def close(self) -> None:
-        await self._link.close()
 
     def where(self, device_id: str, key: str) -> str:
         return self._metrics[device_id][key].tag
 
     async def read(self, device_id: str, keys: Sequence[str]) -> Mapping[str, Answer]:
-        await self._check_mode()
+        await self._check_runs()
         tags = list(dict.fromkeys(self._metrics[device_id][key].tag for key in keys))
         together = [[tag] for tag in tags] if self._config.one_request_per_tag else groups(tags, self._asked, self._answered)
         found: dict[str, Answer] = {}
@@ -78,18 +68,17 @@ class EnipBus:
         except cip.ValueInvalid as error:
             return Refused(str(error))
 
-    async def _check_mode(self) -> None:
-        if not self._config.check_mode or time.monotonic() - self._checked_s < MODE_CHECK_S:
-            return
-        self._checked_s = time.monotonic()
+    async def _stands_still(self) -> bool:
         answer = await self._link.ask(cip.identity_status())
-        if answer.status == cip.OK and cip.in_program_mode(answer.data):
-            raise LineBroken(
-                f"The controller {self._link.where} is in program mode: its values stand still.",
-                f"控制器 {self._link.where} 处于编程模式,数值不再更新。",
-                "Switch it to Run or Remote Run.",
-                "请切换到 Run 或 Remote Run。",
-            )
+        return answer.status == cip.OK and cip.in_program_mode(answer.data)
+
+    def _stopped(self) -> LineBroken:
+        return LineBroken(
+            f"The controller {self._link.where} is in program mode: its values stand still.",
+            f"控制器 {self._link.where} 处于编程模式,数值不再更新。",
+            "Switch it to Run or Remote Run.",
+            "请切换到 Run 或 Remote Run。",
+        )
 
     # --- what there is ---------------------------------------------------------------------------------------------------------
     async def browse(self) -> AsyncIterator[Browsed]:

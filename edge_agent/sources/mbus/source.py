@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TypeVar, cast
 
 from edge_agent.config_model import ROLES
 from edge_agent.errors import EdgeError
-from edge_agent.sources.bus.line import Line, NoAnswer
-from edge_agent.sources.bus.polling import Answer, PolledSource, Refused
+from edge_agent.sources.bus.line import NoAnswer
+from edge_agent.sources.bus.meters import MeterBus, Silent
+from edge_agent.sources.bus.polling import Answer, PolledSource, Refused, metrics_of, polled
 from edge_agent.sources.kind import Setup
 from edge_agent.sources.mbus import frames, records, select
 from edge_agent.sources.mbus.config import MbusConfig, MbusDevice, MbusMetric
@@ -22,29 +22,17 @@ T = TypeVar("T", bound=Frame)
 
 
 def make(setup: Setup) -> PolledSource:
-    config = cast("MbusConfig", setup.config)
-    metrics = {device: cast("Mapping[str, MbusMetric]", setup.devices[device].metrics) for device in setup.indices}
-    periods = {device: dict.fromkeys(mine, config.devices[device].period_s or config.period_s) for device, mine in metrics.items()}
-    return PolledSource(setup.name, config, setup.clock, setup.tags, setup.indices, periods, setup.health, MbusBus(config, metrics))
+    config, metrics = cast("MbusConfig", setup.config), metrics_of(setup, MbusMetric)
+    periods_s = {device: dict.fromkeys(mine, config.devices[device].period_s or config.period_s) for device, mine in metrics.items()}
+    return polled(setup, MbusBus(config, metrics), periods_s)
 
 
-class _Silent(Exception):
-    """No good answer to one question, whatever often it was put."""
-
-
-class MbusBus:
+class MbusBus(MeterBus):
     """The meters of one line. `metrics`: device id -> its metrics."""
 
     def __init__(self, config: MbusConfig, metrics: Mapping[str, Mapping[str, MbusMetric]]) -> None:
-        self._config = config
-        self._line = Line(config)
-        self._metrics = metrics
-
-    async def open(self) -> None:
-        await self._line.open()
-
-    async def close(self) -> None:
-        await self._line.close()
+        super().__init__(config)
+        self._config, self._metrics = config, metrics
 
     def where(self, device_id: str, key: str) -> str:
         metric = self._metrics[device_id][key]
@@ -89,7 +77,7 @@ class MbusBus:
                 if not telegram.more:
                     break
                 control ^= frames.FCB
-        except _Silent as error:
+        except Silent as error:
             raise self._no_answer(device) from error
         return telegram.header, found
 
@@ -104,7 +92,7 @@ class MbusBus:
         return frames.SELECTED
 
     async def _ask(self, request: bytes, kind: type[T], fits: Callable[[T], bool]) -> T:
-        """The answer of this kind that fits; an echo and what fits another question are passed over. Raises _Silent, LineBroken."""
+        """The answer of this kind that fits; an echo and what fits another question are passed over. Raises Silent, LineBroken."""
 
         def find(buffer: bytearray) -> T | None:
             while (frame := frames.take(buffer)) is not None:
@@ -112,17 +100,7 @@ class MbusBus:
                     return frame
             return None
 
-        for _ in range(self._config.retries + 1):
-            await self._pause()
-            try:
-                return await self._line.ask(request, find, self._config.timeout_s)
-            except TimeoutError:
-                continue
-        raise _Silent
-
-    async def _pause(self) -> None:
-        if self._config.pause_between_requests_s:
-            await asyncio.sleep(self._config.pause_between_requests_s)
+        return await self._put(request, find)
 
     def _no_answer(self, device: MbusDevice) -> NoAnswer:
         address, where = _address(device), self._config.where

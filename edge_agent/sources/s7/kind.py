@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from edge_agent.config_model import DeviceConfig, SourceBase
-from edge_agent.sources.kind import DeviceMetrics, Kind, Sample, Setup
+from edge_agent.sources import polled
+from edge_agent.sources.kind import Kind, Sample, Setup
 from edge_agent.sources.s7.config import S7Config, S7Device, S7Metric
 
 if TYPE_CHECKING:
@@ -18,18 +18,12 @@ def _make(setup: Setup) -> Source:
     return make(setup)
 
 
-def _metrics(device_id: str, source: SourceBase, device: DeviceConfig) -> DeviceMetrics:
-    metrics = cast("S7Device", device).metrics
-    longest_s = max((metric.period_s or cast("S7Config", source).period_s for metric in metrics.values()), default=0.0)
-    return DeviceMetrics(metrics, round(longest_s * 1000))
-
-
 KIND = Kind(
     config=S7Config,
     device=S7Device,
     metric=S7Metric,
     make=_make,
-    metrics=_metrics,
+    metrics=polled.as_configured,
     zh={"s7_address": "S7 地址格式应如 DB1.DBD4:REAL、DB1.DBX0.3、MW10:INT、I0.0、DB1.DBB20:STRING[32]"},
     sample=Sample(
         "PLC-L2",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import cast
 
 from edge_agent.errors import SourceMisconfigured
 from edge_agent.sources.bus.line import LineBroken
-from edge_agent.sources.bus.polling import Answer, PolledSource, Refused
+from edge_agent.sources.bus.plc import PlcBus
+from edge_agent.sources.bus.polling import Answer, PolledSource, Refused, metrics_of, polled
 from edge_agent.sources.kind import Setup
+from edge_agent.sources.polled import periods_s
 from edge_agent.sources.s7.address import parse
 from edge_agent.sources.s7.client import S7Connection, words_of
 from edge_agent.sources.s7.codec import ValueInvalid, decode
@@ -17,43 +18,35 @@ from edge_agent.sources.s7.config import S7Config, S7Metric
 from edge_agent.sources.s7.plan import Field, Plan, plan
 from edge_agent.sources.source import Browsed
 
-CPU_CHECK_S = 5.0
 PLANS_MAX = 64
 
 
 def make(setup: Setup) -> PolledSource:
-    config = cast("S7Config", setup.config)
-    metrics = {device: cast("Mapping[str, S7Metric]", setup.devices[device].metrics) for device in setup.indices}
-    periods = {device: {key: metric.period_s or config.period_s for key, metric in mine.items()} for device, mine in metrics.items()}
-    return PolledSource(setup.name, config, setup.clock, setup.tags, setup.indices, periods, setup.health, S7Bus(config, metrics))
+    config, metrics = cast("S7Config", setup.config), metrics_of(setup, S7Metric)
+    return polled(setup, S7Bus(config, metrics), periods_s(metrics, config))
 
 
-class S7Bus:
+class S7Bus(PlcBus[S7Connection]):
     """One PLC. `metrics`: device id -> metric key -> where."""
 
     def __init__(self, config: S7Config, metrics: Mapping[str, Mapping[str, S7Metric]]) -> None:
+        super().__init__(S7Connection(config), config.check_cpu)
         self._config, self._metrics = config, metrics
-        self._link = S7Connection(config)
         self._fields = {device: {key: Field(key, parse(metric.address)) for key, metric in mine.items()} for device, mine in metrics.items()}
         self._plans: dict[tuple[str, tuple[str, ...]], Plan] = {}
         self._alone: dict[str, set[str]] = {device: set() for device in metrics}
-        self._checked_s = 0.0
 
     async def open(self) -> None:
-        await self._link.open()
+        await super().open()
         self._plans.clear()
         for alone in self._alone.values():
             alone.clear()
-        self._checked_s = 0.0
-
-    async def close(self) -> None:
-        await self._link.close()
 
     def where(self, device_id: str, key: str) -> str:
         return self._metrics[device_id][key].address
 
     async def read(self, device_id: str, keys: Sequence[str]) -> Mapping[str, Answer]:
-        await self._check_cpu()
+        await self._check_runs()
         out: dict[str, Answer] = {}
         refused = await self._read(device_id, keys, out)
         again = sorted(refused - self._alone[device_id])
@@ -63,17 +56,16 @@ class S7Bus:
             await self._read(device_id, again, out)
         return out
 
-    async def _check_cpu(self) -> None:
-        if not self._config.check_cpu or time.monotonic() - self._checked_s < CPU_CHECK_S:
-            return
-        self._checked_s = time.monotonic()
-        if await self._link.is_stopped():
-            raise LineBroken(
-                f"The CPU of the PLC {self._link.where} is in STOP: its values stand still.",
-                f"PLC {self._link.where} 的 CPU 处于 STOP,数值不再更新。",
-                "Switch it to RUN; its diagnostics buffer says why it stopped.",
-                "请切换到 RUN;停机原因见 CPU 诊断缓冲区。",
-            )
+    async def _stands_still(self) -> bool:
+        return await self._link.is_stopped()
+
+    def _stopped(self) -> LineBroken:
+        return LineBroken(
+            f"The CPU of the PLC {self._link.where} is in STOP: its values stand still.",
+            f"PLC {self._link.where} 的 CPU 处于 STOP,数值不再更新。",
+            "Switch it to RUN; its diagnostics buffer says why it stopped.",
+            "请切换到 RUN;停机原因见 CPU 诊断缓冲区。",
+        )
 
     async def _read(self, device_id: str, keys: Sequence[str], out: dict[str, Answer]) -> set[str]:
         """Fills `out`; the keys whose bytes were refused."""
