@@ -117,7 +117,7 @@ class IngestSettings(_Section):
     commit_s: float = Field(default=0.5, ge=0.05, le=10, description="Stored at the latest after, s (real time)")
     commit_bytes: int = Field(default=4_000_000, ge=100_000, le=100_000_000, description="... or after this many bytes of messages")
     reorder_s: float = Field(default=5.0, ge=0.5, le=60, description="A hole in Sparkplug's seq asks for a rebirth after, s (real time)")
-    batch_records_max: int = Field(default=500, ge=1, le=10_000, description="Records one transaction takes at most")
+    batch_records_max: int = Field(default=2_000, ge=1, le=10_000, description="Records one transaction takes at most")
     fence_s: float = Field(default=120.0, ge=1, le=86_400, description="A silent edge box may be replaced by another one after, s (real time)")
     fence_twin_s: float = Field(
         default=3_600.0, ge=1, le=604_800, description="... and by one that was heard beside it (a copy) after this, s (real time)"

@@ -62,7 +62,7 @@ class Committer:
         answer: Callable[[Stream[Record]], None],
         figures: Counter[str],
         *,
-        records_max: int = 500,
+        records_max: int = 2_000,
     ) -> None:
         self._acts = acts
         self._clock = clock
@@ -237,7 +237,8 @@ class Committer:
         batch: dict[tuple[str, str, str], DeviceFacts],
         outcome: _Outcome,
     ) -> None:
-        state = outcome.states.get(key) or self._states.get(key)
+        own = outcome.states.get(key)  # already a copy of this transaction's
+        state = own or self._states.get(key)
         if state is None:
             state = repository.device_state(session, *key)
             if state is not None:
@@ -246,8 +247,9 @@ class Committer:
         if entry is None:
             entry = batch[(*key, epoch)] = DeviceFacts(key[0], epoch, n, key[1], link)
         strange = entry.facts.strange
-        outcome.states[key] = facts.apply(state, epoch, events, entry.facts, self._clock.now_ms())
-        outcome.figures["strange_values"] += entry.facts.strange - strange
+        outcome.states[key] = facts.apply(state, epoch, events, entry.facts, session.info["recorded_ms"], in_place=own is not None)
+        if entry.facts.strange != strange:
+            outcome.figures["strange_values"] += entry.facts.strange - strange
         outcome.figures["facts"] += len(events)
 
     # --- parked records -----------------------------------------------------------------------------------------------------------

@@ -24,8 +24,10 @@ Event = tuple[str, int, FactValue]  # metric name, at ms, value
 TIME_MS_MAX: Final = 4_102_444_800_000  # 2100-01-01: later than this is a broken clock, not a plant
 NUMBER_MAX: Final = 2.0**53  # beyond it a double no longer counts by ones; NaN and infinities fall out too
 CODE_CHARS_MAX: Final = 64
+_TEXTS: Final = frozenset({names.STATE, names.ALARM, names.ORDER, names.OPERATION, names.GAP})
 _STATES: Final = frozenset(state.value for state in names.MachineState)
 _COUNTERS: Final = (("good", names.GOOD_TOTAL, names.GOOD_RAW), ("scrap", names.SCRAP_TOTAL, names.SCRAP_RAW))
+_COUNTED: Final = frozenset(name for _, *both in _COUNTERS for name in both)
 SHIFT_MIN: Final = 1e-3  # Wh: below is rounding
 _REGISTERS: Final = (names.ENERGY_IMPORT_WH, names.ENERGY_EXPORT_WH, names.ENERGY_REACTIVE_VARH)
 
@@ -147,18 +149,25 @@ class Facts:
     strange: int = 0
 
 
-def apply(state: DeviceState | None, epoch: str, events: Iterable[Event], into: Facts, now_ms: int = TIME_MS_MAX) -> DeviceState:
-    """Adds the facts of one record to `into` and returns the new state; `state` itself is not touched. `now_ms`: plant time of the server.
+def apply(
+    state: DeviceState | None, epoch: str, events: Iterable[Event], into: Facts, now_ms: int = TIME_MS_MAX, *, in_place: bool = False
+) -> DeviceState:
+    """Adds the facts of one record to `into` and returns the new state; `state` itself is not touched unless `in_place`. `now_ms`: plant time of the
+    server.
 
     Events of one moment: counts belong to the order that ran until then, so they come before a change of order.
     """
-    ordered = sorted((event for event in events if _plausible(event, into)), key=itemgetter(1))
+    ordered = [event for event in events if _plausible(event, into)]
     if state is None:
         state = DeviceState(epoch)
     elif state.epoch != epoch:
         state = state.in_new_epoch(epoch, now_ms)
-    else:
+    elif not in_place:
         state = state.copy()
+    if len({at for _, at, _ in ordered}) == 1 and not state.told_until_ms and not state.gap_from_ms:  # the usual record
+        _moment(state, ordered[0][1], ordered, into)
+        return state
+    ordered.sort(key=itemgetter(1))
     if state.told_until_ms:
         ordered = _news(state, ordered)
     if state.gap_from_ms:
@@ -212,7 +221,7 @@ def _clipped(text: str, told_ms: int) -> str | None:
 def _plausible(event: Event, into: Facts) -> bool:
     name, at_ms, value = event
     good = 0 < at_ms < TIME_MS_MAX
-    if name in (names.STATE, names.ALARM, names.ORDER, names.OPERATION, names.GAP):
+    if name in _TEXTS:
         good = good and isinstance(value, str)
     else:
         good = good and isinstance(value, int | float) and -NUMBER_MAX < value < NUMBER_MAX
@@ -248,8 +257,9 @@ def _moment(state: DeviceState, at_ms: int, events: list[Event], into: Facts) ->
 
 def _span(state: DeviceState, at_ms: int, values: dict[str, FactValue], into: Facts) -> None:
     """A value proves its moment, a watch everything up to what it says."""
-    until = at_ms if values.keys() - {names.WATCHED_UNTIL} else 0
-    if names.WATCHED_UNTIL in values:
+    watched = names.WATCHED_UNTIL in values
+    until = at_ms if len(values) > watched else 0
+    if watched:
         until = max(until, int(values[names.WATCHED_UNTIL]))
     if until == 0:
         return
@@ -272,6 +282,8 @@ def _gap(text: str, into: Facts) -> None:
 
 
 def _count(state: DeviceState, at_ms: int, values: dict[str, FactValue], into: Facts) -> None:
+    if values.keys().isdisjoint(_COUNTED):
+        return
     made, since = {"good": 0, "scrap": 0}, at_ms
     for kind, total_name, raw_name in _COUNTERS:
         counter: Counter = getattr(state, kind)

@@ -7,7 +7,7 @@ at all: it stays unanswered, so the edge sends it again after the rebirth that i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
@@ -62,21 +62,15 @@ class Record:
             return self.message.payload
 
 
-@dataclass(slots=True)
 class _Units:
-    """What the messages of a run hold: records, or a whole message that is none (`streams` None)."""
+    """What the messages of a run hold: records, or a whole message that is none. `counts`: metrics of each unit."""
 
-    messages: list[int] = field(default_factory=list)  # place of the message in the run
-    streams: list[Stream[Record] | None] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)  # metrics
-    unmarked: list[int] = field(default_factory=list)  # units of peers that are no Gemba edges
+    __slots__ = ("counts", "records", "unmarked")
 
-    def add(self, message: int, stream: Stream[Record] | None, numbers: Sequence[int], counts: Sequence[int]) -> None:
-        self.messages += [message] * len(numbers)
-        self.streams += [stream] * len(numbers)
-        self.numbers += numbers
-        self.counts += counts
+    def __init__(self) -> None:
+        self.counts: list[int] = []
+        self.records: list[tuple[int, Stream[Record], Marks, int]] = []  # (place of the message in the run, …, its first unit)
+        self.unmarked: list[int] = []  # units of peers that are no Gemba edges
 
 
 @dataclass(slots=True)
@@ -394,12 +388,13 @@ class Intake:
                     else:
                         stream = self.stream(node.edge, marks.epoch)
                         stream.newest = max(stream.newest, marks.numbers[-1])
-                        units.add(index, stream, marks.numbers, marks.counts)
+                        units.records.append((index, stream, marks, len(units.counts)))
+                        units.counts += marks.counts
                         continue
                 else:  # a Sparkplug node that is no Gemba edge: shown and sampled, not booked, for it cannot be counted once
                     self.figures["unmarked"] += 1
                     units.unmarked.append(len(units.counts))
-            units.add(index, None, (0,), (count,))
+            units.counts.append(count)
         return units
 
     def _resolve(self, run: list[tuple[Message, Topic, Node]], columns: codec.Columns, now_s: float) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
@@ -474,25 +469,22 @@ class Intake:
         sample: NDArray[np.bool_],
     ) -> NDArray[np.bool_]:
         """Asks the lanes which records are due, and puts their facts down for the commit. Returns of which units samples are due."""
-        due, count = self.due, len(units.counts)
-        now_due = np.zeros(count, bool)
+        due = self.due
+        now_due = np.zeros(len(units.counts), bool)
         if not self.samples_paused:
             now_due[units.unmarked] = True
-        ends = np.cumsum(units.counts).tolist()
-        per_message = Counter(units.messages)
         offered: dict[int, list[tuple[int, Record, bytes]]] = {}
-        begin_of_message, last = 0, -1
-        for unit, (index, stream, n, metrics, end) in enumerate(zip(units.messages, units.streams, units.numbers, units.counts, ends, strict=True)):
-            if index != last:
-                begin_of_message, last = end - metrics, index
-            if stream is None:
-                continue
+        for index, stream, marks, unit in units.records:
+            due.answers[id(stream)] = stream
+            into = offered.setdefault(id(stream), [])
             message, where, _ = run[index]
-            part = None if per_message[index] == 1 else (end - metrics - begin_of_message, metrics)
-            record = Record(stream, n, where.device or "", message, events[unit], part, unit)
-            if id(stream) not in offered:
-                offered[id(stream)], due.answers[id(stream)] = [], stream
-            offered[id(stream)].append((n, record, message.payload))
+            device, payload, several, first = where.device or "", message.payload, len(marks.numbers) > 1, 0
+            for n, count in zip(marks.numbers, marks.counts, strict=True):
+                part = (first, count) if several else None
+                into.append((n, Record(stream, n, device, message, events[unit], part, unit), payload))
+                first += count
+                unit += 1
+        ends = np.cumsum(units.counts)
         for number, some in offered.items():
             stream = due.answers[number]
             some.sort(key=itemgetter(0))
@@ -506,19 +498,10 @@ class Intake:
                     now_due[one.unit] = True
                 elif one.ts is not None and one.value is not None:
                     due.add_samples(one.series, one.ts, one.value)
-            if stream.samples.held:
-                for n, record, _ in some:
-                    held = stream.samples.held.get(n)
-                    if held is not None and held[0] is record:
-                        _keep(
-                            record,
-                            slice(ends[record.unit] - units.counts[record.unit], ends[record.unit]),
-                            columns,
-                            handles,
-                            value,
-                            sample,
-                            self.table,
-                        )
+            for record, _ in stream.samples.held.values():
+                if record.series is None:
+                    end = int(ends[record.unit])
+                    _keep(record, slice(end - units.counts[record.unit], end), columns, handles, value, sample, self.table)
         return now_due
 
 

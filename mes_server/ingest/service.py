@@ -54,7 +54,8 @@ class IngestBounds:
     commit_bytes: int = 4_000_000
     show_s: float = 0.1  # how often what came is decoded and shown
     inbox_bytes: int = 64_000_000
-    records_max: int = 500  # records of one transaction of the book of record
+    commit_records: int = 4_000  # due records that are not kept waiting: an edge with a backlog goes on when it is answered
+    records_max: int = 2_000  # records of one transaction of the book of record: people's acts wait behind it
     reorder_s: float = 5.0  # Sparkplug reorder time-out
     jitter_s: float = 0.5  # rebirth requests are spread over this
     links_s: float = 2.0  # how often the plant model is asked for devices
@@ -186,7 +187,9 @@ class IngestService:
         if now_s >= self._links_again_s:
             self._links_again_s = now_s + bounds.links_s
             self._refresh_links()
-        if flush or self.intake.due.bytes >= bounds.commit_bytes or (self.intake.due.bytes and now_s >= self._commit_again_s):
+        due = self.intake.due
+        much = due.bytes >= bounds.commit_bytes or len(due.facts) >= bounds.commit_records
+        if flush or much or (due.bytes and now_s >= self._commit_again_s):
             self._commit_again_s = now_s + bounds.commit_s
             self.committer.commit(self.intake.take_due(), self.intake.streams.values(), self.tiles.new_words(self.committer.links))
         self.committer.unpark()

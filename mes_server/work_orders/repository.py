@@ -229,12 +229,20 @@ def runs_of_operations(session: Session, operation_ids: Sequence[int]) -> Sequen
     return session.execute(sa.select(RUN).where(RUN.c.operation_id.in_(operation_ids)).order_by(RUN.c.from_ms, RUN.c.machine)).all()
 
 
+_RUNS_FROM = (
+    sa.select(RUN)
+    .where(RUN.c.machine == sa.bindparam("machine"))
+    .where(sa.or_(RUN.c.to_ms.is_(None), RUN.c.to_ms > sa.bindparam("from_ms", type_=sa.BigInteger)))
+)
+_RUNS_BETWEEN = _RUNS_FROM.where(RUN.c.from_ms <= sa.bindparam("to_ms", type_=sa.BigInteger))
+
+
 def runs_on_machine(session: Session, machine: str, from_ms: int, to_ms: int | None) -> Sequence[Row]:
     """Runs that touch [from_ms, to_ms]; to_ms None: to the end of time."""
-    query = sa.select(RUN).where(RUN.c.machine == machine, sa.or_(RUN.c.to_ms.is_(None), RUN.c.to_ms > from_ms))
-    if to_ms is not None:
-        query = query.where(RUN.c.from_ms <= to_ms)
-    return session.execute(query).all()
+    wanted: dict[str, Any] = {"machine": machine, "from_ms": from_ms}
+    if to_ms is None:
+        return session.connection().execute(_RUNS_FROM, wanted).all()
+    return session.connection().execute(_RUNS_BETWEEN, wanted | {"to_ms": to_ms}).all()
 
 
 # --- machine counts ---------------------------------------------------------------------------------------------------------------------
