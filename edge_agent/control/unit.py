@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import grp
+import json
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,8 +20,26 @@ def unit(kind: Kind, config: AgentConfig, file: Path, user: str) -> str:
     return _systemd(config, file.resolve(), user) if kind == "systemd" else _compose(config, file.resolve())
 
 
+SERIAL_GROUP = "dialout"
+
+
+def _quoted(path: Path | str) -> str:
+    """As a word in a unit: blanks, and % that is no specifier (systemd.unit(5), systemd.syntax(7))."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
+
+
+def _program(path: Path | str) -> str:
+    """As the program of ExecStart or one of its arguments, where $ begins a variable."""
+    return _quoted(path).replace("$", "$$")
+
+
 def _systemd(config: AgentConfig, file: Path, user: str) -> str:
-    folders = sorted({str(file.parent), str(config.buffer.path.parent)})
+    folders = sorted({file.parent, config.buffer.path.parent})
+    try:  # a unit with a group that is not there does not start
+        grp.getgrnam(SERIAL_GROUP)
+        serial = f"# serial ports of meters\nSupplementaryGroups={SERIAL_GROUP}"
+    except KeyError:
+        serial = "# serial ports of meters: SupplementaryGroups= the group that owns /dev/ttyUSB0 here"
     return f"""# /etc/systemd/system/gemba-edge.service
 # systemctl daemon-reload; systemctl enable --now gemba-edge; journalctl -u gemba-edge -f
 [Unit]
@@ -29,24 +49,28 @@ After=network-online.target time-sync.target
 StartLimitIntervalSec=0
 
 [Service]
-ExecStart={sys.executable} -m edge_agent run --config {file}
+ExecStart={_program(sys.executable)} -m edge_agent run --config {_program(file)}
 User={user}
 Restart=always
 RestartSec=1
 # SIGTERM stores what is known, says good-bye to the broker and ends
 TimeoutStopSec=20
 # what it writes: buffer, own certificates, control socket
-ReadWritePaths={" ".join(folders)}
+ReadWritePaths={" ".join(_quoted(folder) for folder in folders)}
 ProtectSystem=strict
 ProtectHome=read-only
 PrivateTmp=true
 NoNewPrivileges=true
-# serial ports of meters
-SupplementaryGroups=dialout
+{serial}
 
 [Install]
 WantedBy=multi-user.target
 """
+
+
+def _yaml(text: str) -> str:
+    """As a string of YAML (which reads JSON's), where Compose takes $ for a variable."""
+    return json.dumps(text, ensure_ascii=False).replace("$", "$$")
 
 
 def _compose(config: AgentConfig, file: Path) -> str:
@@ -70,9 +94,11 @@ services:
         FROM python:3.11-slim
         RUN pip install --no-cache-dir "{wanted}" && useradd --uid 1000 gemba
         USER gemba
-    command: ["gemba-edge", "run", "--config", "/data/{file.name}"]
+    command: ["gemba-edge", "run", "--config", {_yaml(f"/data/{file.name}")}]
     volumes:
-      - "{folder}:/data"
+      - type: bind
+        source: {_yaml(str(folder))}
+        target: /data
     # the folder must be writable for uid 1000; serial meters: devices: ["/dev/ttyUSB0"]
     network_mode: host
     init: true

@@ -126,21 +126,6 @@ def test_with_a_broker_of_your_own_the_sign_in_is_read_from_its_file(tmp_path: P
         assert json.loads((tmp_path / "EDGE-L9.json").read_text()) == known
 
 
-def test_unit_and_compose_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = tmp_path / "edge.toml"
-    config.write_text('group = "P"\nedge = "E"\n[sources.M]\ntype = "modbus"\n[sources.M.devices.M-1]\nkind = "meter"\nmodel = "eastron_sdm630"\n')
-    assert main(["unit", "systemd", "--config", str(config), "--user", "gemba"]) == 0
-    text = capsys.readouterr().out
-    assert f"ExecStart={sys.executable} -m edge_agent run --config {config}" in text and "Restart=always" in text and "User=gemba" in text
-    assert main(["unit", "compose", "--config", str(config)]) == 0
-    compose = [line.strip() for line in capsys.readouterr().out.splitlines()]
-    assert f'- "{tmp_path}:/data"' in compose and "restart: always" in compose
-    assert 'command: ["gemba-edge", "run", "--config", "/data/edge.toml"]' in compose
-    config.write_text(config.read_text().replace("[sources.M]", '[buffer]\npath = "/var/lib/elsewhere/b"\n[sources.M]', 1))
-    assert main(["unit", "compose", "--config", str(config)]) == 1
-    assert "beside the config" in capsys.readouterr().err
-
-
 def test_a_code_from_the_command_line_beside_a_running_server(server: RunningServer, tmp_path: Path) -> None:
     made = subprocess.run(
         [sys.executable, "-m", "mes_server", "invite-edge", "EDGE-L8", "--data", str(server.settings.data_dir)],
