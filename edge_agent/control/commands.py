@@ -19,6 +19,7 @@ from edge_agent.control.change import difference
 from edge_agent.control.socket import NotRunning, ask
 from edge_agent.control.status import Lang, render
 from edge_agent.errors import ConfigInvalid, EdgeError
+from edge_agent.terminal import red_alarms
 
 REPEAT_S = 2.0
 _CLEAR = "\x1b[H\x1b[2J"
@@ -41,7 +42,7 @@ def status(config: AgentConfig, lang: Lang, *, as_json: bool, watch: bool) -> in
         if as_json:
             say(json.dumps(now, ensure_ascii=False))
         else:
-            say((_CLEAR if watch and sys.stdout.isatty() else "") + render(now, lang))
+            say((_CLEAR if watch and sys.stdout.isatty() else "") + red_alarms(render(now, lang)))
         if not watch:
             well = now["delivery"]["phase"] == "born" and all(source["status"] == "connected" for source in now["sources"])
             return 0 if well else 1

@@ -67,6 +67,7 @@ def test_status_and_apply_without_touching_what_is_untouched(plant: Plant, tmp_p
     assert plant.run("status") == 0
     out = capsys.readouterr().out
     assert "PLC (opcua)  connected" in out and "SAW-01" in out and "delivering" in out
+    assert "  ! unencrypted by choice" in out and "\x1b[" not in out
     assert plant.run("status", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert [source["status"] for source in found["sources"]] == ["connected", "connected"]
