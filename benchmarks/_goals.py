@@ -41,7 +41,7 @@ GOALS: tuple[Goal, ...] = (
         for case, words in (("a", "broker down"), ("b", "agent killed"), ("d", "both"))
         for what in ("missing", "twice")
     ),
-    Goal("edge_failures", "PLC down: one gap record", "edge_failures_c_gap_records", 1, "records"),
+    Goal("edge_failures", "PLC down three times: one gap record each", "edge_failures_c_gap_records", 3, "records"),
     Goal("edge_failures", "PLC down: values again", "edge_failures_c_values_again_after_accept", 0.2, "s"),
     Goal("edge_modbus", "Modbus reads beside pymodbus", "edge_modbus_ratio_of_goal", 1.5, "x", True),
     Goal("edge_backlog", "288,000 records drained", "edge_backlog_drained", 15.0, "s"),

@@ -82,6 +82,7 @@ class PublishLoop:
         self._settle_ms = settle_s * 1000.0 * self._clock.speed
         self._silence_s = 3 * made.keep_alive_s + self._config.timeout_s
         self._delay_ms = 0.0
+        self._durable_ms = 0  # when the proven moment has reached this, everything handed in is durable
 
     async def run(self) -> None:
         """Ends with SourceLost, NotResumed or by being cancelled."""
@@ -93,6 +94,7 @@ class PublishLoop:
                     self._request()
                 if not self._requests:
                     self._held.progress.clear()
+                    await self._let_go()
                     with suppress(asyncio.TimeoutError):
                         async with asyncio.timeout(0.05):
                             await self._held.progress.wait()
@@ -216,8 +218,6 @@ class PublishLoop:
             held.offset.seen(int(t_ms.max()), arrived_ms)
             self._source.health.clock_offset_ms = held.offset.known_ms
         until_ms = until(response, arrived_ms) if until is not None else None
-        if until_ms is not None and response.more:
-            until_ms = min(until_ms, int(t_ms.max(initial=0)))  # the rest may be as old as the server is late
         if until_ms is not None:
             held.until_ms = until_ms
         # A stamp farther ahead than the clock's offset may never be reached: it is as durable as what arrived with it.
@@ -225,6 +225,7 @@ class PublishLoop:
         durable_ms = int(min(int(t_ms.max(initial=0)), arrived_ms + ahead_ms))
         if initial is not None:
             durable_ms = max(durable_ms, self._start.resumed_ms)
+        self._durable_ms = max(self._durable_ms, durable_ms)
         held.unstored += 1
         sequence = response.sequence
         stored = partial(self._loop.call_soon_threadsafe, held.on_stored, sequence)
@@ -268,15 +269,21 @@ class PublishLoop:
             self._first_ms.update(zip(numbers[news].tolist(), columns.t_ms[rows[news]].tolist(), strict=True))
         return first if news.any() else None
 
-    def _until(self, response: decode.Response, arrived_ms: int) -> int | None:
-        """Up to when everything has arrived; None while more is announced or initial values are missing.
+    def _initial_due(self) -> bool:
+        return bool(self._fresh_left) and time.monotonic() < self._fresh_until_s
 
-        A server that announces more for ever (it is asked for more than it or we can do) is waited for until half of what may be unstored is: nothing
-        would become durable, nothing be acknowledged and nothing asked for any more. What then comes late is kept, stamped with the proven moment.
+    async def _let_go(self) -> None:
+        """As much is received and not stored as may be, and nothing is on its way that could move the proven moment: it moves to the newest value.
+
+        So it is with a server that announces more and more (it is late, or we are): otherwise nothing would become durable, so nothing be
+        acknowledged and nothing asked for any more. What then comes with an older time is kept, stamped with the proven moment.
         """
-        if self._fresh_left and time.monotonic() < self._fresh_until_s:
-            return None
-        if response.more and self._held.unstored < self._unstored_max // 2:
+        if self._held.unstored >= self._unstored_max and not self._initial_due():
+            await self._put(Batch(self._source.devices, Columns.empty(), self._durable_ms))
+
+    def _until(self, response: decode.Response, arrived_ms: int) -> int | None:
+        """Up to when everything has arrived; None while more is announced or initial values are missing."""
+        if response.more or self._initial_due():
             return None
         return int(arrived_ms + self._held.offset.ms - self._settle_ms - self._delay_ms * self._clock.speed)
 
