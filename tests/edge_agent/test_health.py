@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from edge_agent.health import BufferPace, MeanPace, Rates, SourceHealth
+from edge_agent.buffer.store import Buffer
+from edge_agent.health import BYTES_A_RECORD, BYTES_A_VALUE, BufferPace, MeanPace, Rates, SourceHealth
+from edge_agent.pipeline.columns import DOUBLE, Columns
 
 
 def looked_at(count_at: dict[int, float], until_s: int, every_s: int = 2) -> list[float | None]:
@@ -57,6 +61,19 @@ def test_hours_left_follow_the_pace_and_are_unknown_without_one() -> None:
     assert pace.hours_left is None
     for second in range(1, 100):
         pace.look(100 * second, 10 * second, 1e9, float(second))
-    assert pace.hours_left == pytest.approx(1e9 / (100 * 21 + 10 * 120) / 3600, rel=0.01)
+    assert pace.hours_left == pytest.approx(1e9 / (100 * BYTES_A_VALUE + 10 * BYTES_A_RECORD) / 3600, rel=0.01)
     pace.look(0, 0, 1e9, 100.0)
     assert pace.hours_left is None, "a new buffer counts from 0"
+
+
+@pytest.mark.parametrize(("values", "off"), [(1, 1.15), (5, 1.15), (20, 1.15), (100, 2.0), (2_000, 1.15)])
+def test_a_buffer_is_as_long_as_is_said(tmp_path: Path, values: int, off: float) -> None:
+    """The way the figures were measured: a file of equal records, before and after."""
+    buffer = Buffer(tmp_path / "edge.buffer", 10**10)
+    record = "LAT-01", Columns.of((alias, 1_772_409_600_000, DOUBLE, 1.5) for alias in range(1, values + 1))
+    count, before = max(20, 2_000 // values), buffer.size_bytes()
+    for _ in range(10):
+        buffer.commit([record] * count)
+    found, said = (buffer.size_bytes() - before) / (10 * count), values * BYTES_A_VALUE + BYTES_A_RECORD
+    buffer.close()
+    assert said / off < found < said * off
