@@ -252,6 +252,7 @@ def test_bad_input_costs_little_and_crashes_nothing(name: str) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", DECODERS)
 def test_much_bad_input_costs_little_and_crashes_nothing(name: str) -> None:
     cost = run(name, 20_000, random.randrange(2**32))

@@ -74,12 +74,19 @@ def time_ms(text: str, winter_offset_h: float) -> int | None:
     return round(moment.timestamp() * 1000)
 
 
+def _entry(byte: int) -> int:
+    for _ in range(8):
+        byte = byte >> 1 ^ 0xA001 if byte & 1 else byte >> 1
+    return byte
+
+
+_CRC: Final = tuple(_entry(byte) for byte in range(256))
+
+
 def crc16(data: bytes) -> int:
     crc = 0
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
+        crc = crc >> 8 ^ _CRC[(crc ^ byte) & 0xFF]
     return crc
 
 
@@ -94,7 +101,7 @@ def take(buffer: bytearray) -> bytes | None:
         end = _END.search(buffer)
         if end is None:
             if len(buffer) > TELEGRAM_MAX:
-                del buffer[:1]
+                del buffer[: max(1, len(buffer) - TELEGRAM_MAX)]
                 continue
             return None
         # A telegram that was cut off by the next one's beginning: the last line that begins with / counts.
