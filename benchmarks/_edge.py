@@ -144,24 +144,27 @@ def metrics_in(raw: bytes, at: int) -> tuple[int, int, int]:
     return count, last, at
 
 
+def ends_of(raw: bytes) -> tuple[Any, int]:
+    """(the Payload, of one record with no more than its first and last metric; how many it has)."""
+    from edge_agent.contract.payload import decode
+
+    at = 1
+    while raw[at] & 0x80:  # the time's varint
+        at += 1
+    at += 1
+    count, last, end = metrics_in(raw, at)
+    if count > 2 and raw[end] == 0x18:
+        found = decode(raw[: at + raw[at + 1] + 2] + raw[last:])
+        if "x" not in found.uuid:
+            return found, count
+    whole = decode(raw)
+    return whole, len(whole.metrics)
+
+
 def _make_counting_host() -> Any:
     from edge_agent.contract import names
     from edge_agent.contract.payload import decode
     from tests.support.edge import Host
-
-    def ends_of(raw: bytes) -> tuple[Any, int]:
-        """(the Payload, of one record with no more than its first and last metric; how many it has)."""
-        at = 1
-        while raw[at] & 0x80:  # the time's varint
-            at += 1
-        at += 1
-        count, last, end = metrics_in(raw, at)
-        if count > 2 and raw[end] == 0x18:
-            found = decode(raw[: at + raw[at + 1] + 2] + raw[last:])
-            if "x" not in found.uuid:
-                return found, count
-        whole = decode(raw)
-        return whole, len(whole.metrics)
 
     class Counting(Host):
         """Counts data metrics and answers, without an object a value. Holes: records out of order. A repeat is not counted, as the server does.
