@@ -226,7 +226,7 @@ class Pipeline:
     # --- out -----------------------------------------------------------------------------------------------------------------
     def drain(self) -> list[Record]:
         """Records of everything behind the watermarks, device by device."""
-        fast = self._ready_samples()
+        fast = self._ready_samples() if self._advanced else {}  # what was pushed since the last time is behind the watermarks
         out: list[Record] = []
         for index in sorted(self._advanced | set(fast)):
             device = self.devices[index]
