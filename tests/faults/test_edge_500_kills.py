@@ -25,6 +25,7 @@ FAST = "[delivery]\nheartbeat_s = 0.5\nhealth_s = 0.5\nretry_s = 0.5\ncommit_int
 @pytest.mark.timeout(5400)
 @pytest.mark.parametrize("kills", [500])
 def test_killed_again_and_again(tmp_path: Path, kills: int) -> None:
+    print("seed", kills)
     dice = random.Random(kills)
     with mosquitto(tmp_path) as broker, Host(broker) as host, Meter((1,)) as meter:
         meter.put(1, 10, codec.encode(100, "uint32"))

@@ -87,6 +87,7 @@ def write_under(path: Path, inject: str | None = None) -> Ended:
 def some_of(total: int, seed: int, some: int | None) -> list[int]:
     """Which calls (from 1) to hit, and the first that does not come any more."""
     every = list(range(1, total + 2))
+    print(f"{total} calls, seed {seed}")
     return every if some is None else sorted(random.Random(seed).sample(every, min(some, len(every))))
 
 

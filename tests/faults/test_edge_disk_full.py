@@ -160,6 +160,7 @@ def test_an_agent_on_a_full_disk_counts_on_raises_the_alarm_and_recovers_by_itse
 def test_days_without_a_server_keep_every_total_and_state_and_thin_samples_oldest_first(tmp_path: Path, hours: int) -> None:
     """Two machines and a meter, a small bound; what there is at the end is what the rule says."""
     rng = np.random.default_rng(hours)
+    print("seed", hours)
     dice = random.Random(hours)
     buffer = Buffer(tmp_path / "edge.buffer", 4_000_000 * hours // 8)
     catalogue = buffer.catalogue

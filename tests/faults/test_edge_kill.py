@@ -74,6 +74,7 @@ def test_broker_killed_again_and_again_leaves_no_gap_and_loses_nothing(kind: str
 
 def test_agent_killed_at_random_counts_exactly_and_says_what_it_did_not_see(tmp_path: Path) -> None:
     with plant("mosquitto", tmp_path) as (_, machine, host, agent, _broker):
+        print("seed 7")
         dice = random.Random(7)
         downs = []
         for _ in range(3):

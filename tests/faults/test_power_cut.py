@@ -30,6 +30,7 @@ pytestmark = [
 
 def open_every(recording: power_cut.Recording, folder: Path, seed: int, per_flush: int | None, check: Callable[[Path, str], object]) -> int:
     """Checks the images one by one; the number of different ones."""
+    print("seed", seed)
     rng = random.Random(seed)
     seen: set[int] = set()
     wrong: list[str] = []

@@ -184,6 +184,7 @@ def _changes(points: list[tuple[int, str]]) -> list[tuple[int, str]]:
 
 @pytest.mark.parametrize("kills", [4, pytest.param(200, marks=[pytest.mark.full, pytest.mark.timeout(5400)])])
 def test_r06_the_server_is_killed_under_load_and_everything_is_booked_once(server: Process, kills: int) -> None:
+    print("seed", kills)
     rng = random.Random(kills)
     began = time.monotonic()
     with TestEdge(server.broker, "EDGE-L1", DEVICES) as edge:  # type: ignore[arg-type]
