@@ -60,6 +60,7 @@ export const t = words({
   finish_do: ['完成本工序', 'Finish this operation'],
   scan_next: ['换型：扫描下一张流转卡', 'To change over, scan the next traveller'],
   finish_anyway: ['确定完成', 'Finish anyway'],
+  came: ['已到', 'They came'],
   help_title: ['呼叫谁？', 'Call whom?'],
   material_title: ['物料', 'Material'],
   material_scan: ['扫描批次标签即可投料', 'Scan a lot label to consume it'],

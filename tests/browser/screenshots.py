@@ -11,14 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from tests.browser.dashboards.shots import shoot
+from tests.browser.dashboards.shots import shoot, shoot_arrival
 from tests.browser.scanner.shots import take
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,8 +48,11 @@ def greeting(text: str) -> Demo | None:
 
 
 @contextmanager
-def living_demo(folder: Path) -> Iterator[Demo]:
-    """A demo with its history complete. Raises RuntimeError with what it said when it does not come up."""
+def living_demo(folder: Path, arriving: Callable[[Demo], None] = lambda demo: None) -> Iterator[Demo]:
+    """A demo with its history complete; `arriving` is called as soon as one can sign in.
+
+    Raises RuntimeError with what it said when it does not come up.
+    """
     log = folder / "demo.log"
     command = [sys.executable, "-m", "simulators", "run", "--scenario", "demo", "--data", str(folder / "demo"), "--history-days", str(HISTORY_DAYS)]
     with log.open("wb") as out:
@@ -61,7 +64,8 @@ def living_demo(folder: Path) -> Iterator[Demo]:
             said = log.read_text(errors="replace")
             if child.poll() is not None:
                 raise RuntimeError(f"the demo ended by itself:\n{said[-2000:]}")
-            demo = demo or greeting(said)
+            if demo is None and (demo := greeting(said)) is not None:
+                arriving(demo)
             if demo is not None and complete(demo):
                 break
             time.sleep(1.0)
@@ -83,9 +87,10 @@ def complete(demo: Demo) -> bool:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         print(f"» starting a demo with {HISTORY_DAYS} days of history")
-        with living_demo(Path(folder)) as demo:
+        written: list[Path] = []
+        with living_demo(Path(folder), lambda demo: written.extend(shoot_arrival(demo.url, SCREENS, demo.user, demo.password))) as demo:
             print("» dashboards")
-            written = shoot(demo.url, SCREENS, demo.user, demo.password)
+            written += shoot(demo.url, SCREENS, demo.user, demo.password)
             print("» scanner")
             badge, station = demo.badges[0]
             written += take(demo.url, SCREENS, badges={"zh": badge, "en": badge}, station=station)

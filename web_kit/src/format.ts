@@ -64,6 +64,9 @@ export function mdhm(when: When, today?: number): string {
   return today !== undefined && ymd(today) === ymd(ms) ? hm(ms) : `${md(ms)} ${hm(ms)}`
 }
 
+/** A sentence of the server with its moments (ISO, UTC) as a person at the plant reads them. */
+export const inPlantTime = (text: string): string => text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?Z/g, (moment) => mdhm(moment))
+
 export const weekday = (when: When): string => show(when, { weekday: 'short' })
 
 /** 2026-03-18T14:31, the plant's wall clock, as a `datetime-local` field wants it. */

@@ -139,6 +139,9 @@ export function explainStop(machine: string, from: string, reason: ReasonTile, n
 export function callHelp(machine: string, kind: 'leader' | 'maintenance' | 'quality' | 'material', words: Pair): Promise<QueueEntry | null> {
   return send({ type: 'help.call', machine, kind }, [`呼叫${words[0]} · ${machine}`, `call ${words[1]} · ${machine}`])
 }
+export function answerHelp(call: string, machine: string, words: Pair): Promise<QueueEntry | null> {
+  return send({ type: 'help.answer', call }, [`${words[0]}已到 · ${machine}`, `${words[1]} is here · ${machine}`])
+}
 export function consume(operation: string, lot: string, quantity: number): Promise<QueueEntry | null> {
   return undoable(send({ type: 'material.consume', operation, lot, quantity }, [`投料 ${lot} × ${quantity}`, `consumed ${lot} × ${quantity}`]))
 }

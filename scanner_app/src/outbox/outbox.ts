@@ -3,6 +3,7 @@
  * whatever reloads or crashes in between. One tab sends (Web Locks); the others write and tell it.
  */
 import { headersFor, urlOf } from '@gemba/web_kit/api/client'
+import { inPlantTime } from '@gemba/web_kit/format'
 import { ref, shallowReactive } from 'vue'
 import type { ActAnswer, Problem } from '../types'
 import { database, plain, type PhotoRow } from '../state/db'
@@ -190,11 +191,12 @@ async function settle(entry: QueueEntry, outcome: Outcome, answer: ActAnswer | n
   if (at < 0) return
   const db = await database()
   if (outcome.kind === 'refused') {
-    const refused: QueueEntry = { ...queue[at]!, state: 'refused', problem: outcome.problem }
+    const problem = { ...outcome.problem, title: inPlantTime(outcome.problem.title) }
+    const refused: QueueEntry = { ...queue[at]!, state: 'refused', problem }
     await db.put('queue', plain(refused))
     queue.splice(at, 1, refused)
     await dropUndoOf(refused)
-    tell({ outcome: 'refused', entry: refused, answer: null, problem: outcome.problem })
+    tell({ outcome: 'refused', entry: refused, answer: null, problem })
   } else {
     await db.delete('queue', entry.n)
     queue.splice(at, 1)

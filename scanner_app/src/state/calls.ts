@@ -1,7 +1,7 @@
 /** Calls for help made here: one is only "called" when the server has it; until then, after three seconds, it says so in red. */
 import { plantNow } from '@gemba/web_kit/clock'
-import { reactive } from 'vue'
-import { callHelp } from '../acts/acts'
+import { computed, reactive } from 'vue'
+import { answerHelp, callHelp } from '../acts/acts'
 import { onSettled } from '../outbox/outbox'
 import { feel } from '@gemba/web_kit/sound/feedback'
 import { showBand } from './band'
@@ -28,11 +28,14 @@ interface Call {
 const NOT_DELIVERED_MS = 3000
 
 export const calls = reactive<Call[]>([])
+/** Ended here, while the server's list may not know it yet. */
+const answered = reactive(new Set<string>())
+export const openCalls = computed(() => (home.value?.calls ?? []).filter((one) => !answered.has(one.call)))
 
 /** Two taps and it is on its way; the same kind again is not a second call. */
 export async function call(machine: string, kind: HelpKind): Promise<void> {
   const { word, pair } = HELP[kind]
-  if ([...calls, ...(home.value?.calls ?? [])].some((one) => one.machine === machine && one.kind === kind)) {
+  if ([...calls, ...openCalls.value].some((one) => one.machine === machine && one.kind === kind)) {
     return showBand('ask', [`已在呼叫${pair[0]}`, `${pair[1]} is already called`])
   }
   const entry = await callHelp(machine, kind, pair)
@@ -41,6 +44,11 @@ export async function call(machine: string, kind: HelpKind): Promise<void> {
   calls.push(one)
   if (one.late) notDelivered(one)
   else window.setTimeout(() => { if (calls.includes(one)) notDelivered(one) }, NOT_DELIVERED_MS)
+}
+
+/** Whoever was called is here: the call ends on every tablet of the machine. */
+export async function came(one: { call: string; machine: string; kind: HelpKind }): Promise<void> {
+  if (await answerHelp(one.call, one.machine, HELP[one.kind].pair)) answered.add(one.call)
 }
 
 function notDelivered(one: Call): void {

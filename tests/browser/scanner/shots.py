@@ -87,19 +87,21 @@ def take(
                 page.set_default_timeout(15_000)
                 page.goto(f"{url}/scanner/?lang={lang}")
                 one = Photographer(page, folder, f"{lang}-{width}x{height}")
-                _walk(one, badge, station, {"start": operation, "consume": lot, "serial": serial})
+                _walk(one, badge, station, lang, {"start": operation, "consume": lot, "serial": serial})
                 written += one.written
                 context.close()
         browser.close()
     return written
 
 
-def _walk(one: Photographer, badge: str, station: str, codes: Mapping[str, str | None]) -> None:
+def _walk(one: Photographer, badge: str, station: str, lang: str, codes: Mapping[str, str | None]) -> None:
     one.see("login")
     one.shoot("login-first")
     one.scan(badge)
     one.see(f"station-{station}")
     one.page.wait_for_timeout(4_200)  # the greeting goes
+    if not (one.page.locator("html").get_attribute("lang") or "").startswith(lang):
+        one.tap("strip-lang")  # the person signed in is of the other language
     one.shoot("station")
     one.tap(f"station-{station}")
     one.see("home")

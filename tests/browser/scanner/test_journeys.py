@@ -150,6 +150,11 @@ def test_call_help_is_two_taps(tablet: TabletOf, floor: Floor) -> None:
     one.see("call")
     one.drained()
     assert floor.journal("help.called")[0]["payload"]["command"]["kind"] == "maintenance"
+    one.tap("act-help")
+    one.tap("came")
+    one.gone("call")
+    one.drained()
+    assert len(floor.journal("help.answered")) == 1
 
 
 def test_handover_is_two_taps_out_one_scan_and_a_tap_in(tablet: TabletOf, floor: Floor) -> None:

@@ -1,4 +1,5 @@
 /** What the server answers when it cannot do what was asked (RFC 9457 problem+json), as one typed error. */
+import { inPlantTime } from '../format'
 import { lang } from '../i18n'
 
 export interface Problem {
@@ -46,7 +47,10 @@ export function offlineError(): ApiError {
 
 /** A body that is not a problem (a proxy's page, say) never reaches a person. */
 export function problemOf(status: number, body: unknown): Problem {
-  if (typeof body === 'object' && body !== null && 'title' in body && 'code' in body) return body as Problem
+  if (typeof body === 'object' && body !== null && 'title' in body && 'code' in body) {
+    const found = body as Problem
+    return { ...found, title: inPlantTime(found.title) }
+  }
   const [title, next] = words([`服务器返回了错误（${status}）。`, '请稍后重试；若持续出现请联系管理员。'], [`The server answered with an error (${status}).`, 'Try again; tell your administrator if this lasts.'])
   return { type: 'about:blank', title, status, code: `http_${status}`, next_step: next, params: {} }
 }

@@ -25,7 +25,7 @@ export function waterfallOption(rows: LossesAnswer['waterfall'], narrow: boolean
     ...baseOption(),
     tooltip: { show: false },
     grid: { left: narrow ? 34 : 46, right: 4, top: 26, bottom: narrow ? 92 : 66 },
-    xAxis: { type: 'category', data: rows.map((row) => nameOf(row) || row.key), ...axis, axisLabel: { ...axis.axisLabel, interval: 0, rotate: narrow ? 60 : 28, fontSize: narrow ? 11 : 13 } },
+    xAxis: { type: 'category', data: rows.map((row) => nameOf(row) || row.key), ...axis, axisLabel: { ...axis.axisLabel, interval: 0, rotate: narrow ? 60 : 28, fontSize: narrow ? 11 : 13, width: narrow ? 92 : 170, overflow: 'truncate' as const } },
     yAxis: { type: 'value', ...axis, axisLine: { show: false } },
     series: [
       { type: 'bar', stack: 'w', itemStyle: { color: 'transparent' }, silent: true, data: floors },
