@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
+import time
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -14,13 +15,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from asyncua import Client, ua
-from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
+from asyncua.ua.ua_binary import struct_from_binary
 
 from edge_agent.contract.payload import DataType
 from edge_agent.errors import SourceLost, SourceMisconfigured
 from edge_agent.health import Standing
 from edge_agent.pipeline.columns import Value
-from edge_agent.sources.opcua import decode, filters, items, packml_counts, security
+from edge_agent.sources.opcua import decode, filters, items, packml_counts, publish_request, security
 from edge_agent.sources.opcua.config import OpcUaConfig
 from edge_agent.sources.opcua.filters import NO_DEADBAND, Deadband, Filters
 from edge_agent.sources.opcua.profiles import GENERIC, LIMITS, Profile, profile_of, queue_needed, queue_wanted
@@ -269,16 +270,18 @@ class Connection:
             raise _lost(ua.UaError(f"{len(found)} results for {len(asked)} monitored items"))
         return found
 
-    def _send(self, kind: bytes, parameters: bytes) -> asyncio.Future[Any]:
+    def _send(self, kind: bytes, parameters: bytes, timeout_s: float | None = None) -> asyncio.Future[Any]:
         """Sends a request whose parameters are encoded already; the future gives the encoded answer. Raises SourceLost."""
         protocol = self.client.uaclient.protocol
         if protocol is None or protocol.transport is None:
             raise _lost(ConnectionError("connection lost"))
-        header = ua.RequestHeader()
-        protocol._setup_request_header(header, protocol.timeout)
+        protocol._request_handle += 1
+        hint_s = protocol.timeout if timeout_s is None else timeout_s
+        now_ns = time.time_ns()  # noqa: TID251 - the request's own time, as asyncua stamps it
+        header = publish_request.header(protocol.authentication_token, now_ns, protocol._request_handle, hint_s)
         protocol.revolve_security_token()
         protocol._request_id += 1
-        message = protocol._connection.message_to_binary(kind + struct_to_binary(header) + parameters, request_id=protocol._request_id)
+        message = protocol._connection.message_to_binary(kind + header + parameters, request_id=protocol._request_id)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         protocol._callbackmap[protocol._request_id] = future
         protocol.transport.write(message)
@@ -299,15 +302,7 @@ class Connection:
 
     def publish(self, subscription: int, acknowledge: Sequence[int]) -> asyncio.Future[Any]:
         """Sends a PublishRequest; the future gives the encoded response."""
-        request = ua.PublishRequest()
-        request.Parameters.SubscriptionAcknowledgements = [
-            ua.SubscriptionAcknowledgement(SubscriptionId=subscription, SequenceNumber=number) for number in acknowledge
-        ]
-        try:
-            future: asyncio.Future[Any] = self.client.uaclient.protocol._send_request(request, timeout=0)
-        except _TRANSPORT_ERRORS as error:
-            raise _lost(error) from error
-        return future
+        return self._send(publish_request.PUBLISH, publish_request.acknowledgements(subscription, acknowledge), 0.0)
 
     async def response(self, future: asyncio.Future[Any], timeout_s: float) -> decode.Response:
         """Waits for a publish response and decodes it. Raises SourceLost on silence, fault or a broken transport, TooManyPublishes."""
