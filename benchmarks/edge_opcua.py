@@ -12,7 +12,9 @@ encrypted: Basic256Sha256, signed and encrypted. The peer is asyncua's own Clien
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -147,6 +149,12 @@ def _asyncua_client(port: int, ready: Any, counted: Any, cpu: Any) -> None:
     asyncio.run(main())
 
 
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
+        return True
+    return False
+
+
 def _peer() -> tuple[float, float]:
     """(CPU µs a value, values/s) of asyncua's Client over the plain source, no disk, no broker: it takes what it can of PEER_RATE."""
     from tests.support.broker import free_port
@@ -154,6 +162,7 @@ def _peer() -> tuple[float, float]:
     port, context = free_port(), multiprocessing.get_context("spawn")
     ready, counted, cpu = context.Event(), context.Value("q", 0), context.Value("d", 0.0)
     with shaped_source(port, Shape(TAGS), PEER_RATE):
+        until(lambda: _listens(port), 60)
         process = context.Process(target=_asyncua_client, args=(port, ready, counted, cpu), daemon=True)
         process.start()
         try:
