@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
+from edge_agent.buffer.store import Window
 from edge_agent.conformance.grader import Grader
 from edge_agent.conformance.mqtt_packets import Connect, Publish, Subscribe
 from edge_agent.conformance.statements import rules
 from edge_agent.contract.sparkplug_b_pb2 import Payload
+from edge_agent.pipeline.columns import DOUBLE, Columns
+from edge_agent.publisher import encode
+from edge_agent.publisher.bundles import bundles
 from tests.edge_agent.conformance import golden
 from tests.edge_agent.conformance.golden import Event, T, broken, fallen, feed_passive, feed_wire, payload_changed, wire, without
 
@@ -24,6 +28,15 @@ def test_a_flawless_life_has_no_fault_and_shows_nearly_every_rule() -> None:
     assert graded - seen == {"clean_session_50", "host_clean_session_50", "goodbye_50"}, "MQTT 5 has its own test"
     assert fallen(feed_passive(wire())) == set()
     assert fallen(feed_passive(wire(), tells_retain=False)) == set()
+
+
+def test_bundles_of_a_backlog_have_no_fault() -> None:
+    """Several records in one message, as our edge sends what waited."""
+    columns = Columns.of([(2, T - 5_000 + i, DOUBLE, float(i)) for i in range(6)])
+    (one,) = bundles(Window([11, 13, 14], ["SAW"] * 3, [3, 1, 2], columns), "0123456789abcdef")
+    events = broken("DDATA", lambda packet: replace(packet, payload=encode.payload(T, one.metrics, 2, str(one.marks))))
+    assert str(one.marks) == "0123456789abcdef:11x3,13x1,14x2"
+    assert fallen(feed_wire(events)) == set() and fallen(feed_passive(events)) == set()
 
 
 def test_whoever_comes_late_marks_nothing_that_needs_a_birth() -> None:
