@@ -101,7 +101,7 @@ class Plc:
 
     def start(self) -> None:
         self._loop = _Loop()
-        self._loop.call(self._start())
+        self._loop.call(self._start(), 120.0)  # a busy machine takes long over the address space
 
     async def _start(self) -> None:
         server = Server(user_manager=_OneUser() if self.secure else None)
