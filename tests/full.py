@@ -39,21 +39,21 @@ SLICES = (
         "links", "bad links: edge to broker, edge to PLC and meter, server to broker (R15)", 5, _faults("link_broker", "link_sources", "link_server")
     ),
     Slice("broker", "the broker away, killed, emptied (R01-R03); repeats and disorder (R12)", 18, _faults("broker", "disorder")),
-    Slice("edge", "500 SIGKILLs of the edge under load (R04)", 20, _faults("edge_500_kills")),
-    Slice("server", "200 SIGKILLs of the server under load, 2,000 at every point of a commit (R06)", 30, _faults("server_kill", "server_points")),
-    Slice("opcua", "the edge killed beside OPC UA servers (R04)", 10, _faults("opcua_restart", "opcua_stalled_link")),
+    Slice("edge", "500 SIGKILLs of the edge under load (R04)", 14, _faults("edge_500_kills")),
+    Slice("server", "200 SIGKILLs of the server under load, 2,000 at every point of a commit (R06)", 35, _faults("server_kill", "server_points")),
+    Slice("opcua", "the edge killed beside OPC UA servers (R04)", 13, _faults("opcua_restart", "opcua_stalled_link")),
     Slice(
         "disk",
         "every call on the buffer's files fails or kills, full disk, flipped bits (R04, R08, R09, R14)",
-        30,
+        27,
         _faults("edge_disk", "edge_disk_full", "edge_bit_flips"),
     ),
-    Slice("power", "every legal state of the disk after a power cut (R05)", 10, _faults("power_cut")),
-    Slice("outage", "288,000 records after eight hours without the server (R13)", 10, _faults("outage", "outage_figures")),
+    Slice("power", "every legal state of the disk after a power cut (R05)", 40, _faults("power_cut")),
+    Slice("outage", "288,000 records after eight hours without the server (R13)", 5, _faults("outage", "outage_figures")),
     Slice("faults", "the other faults: clocks, identities, new disks (R11, R16-R19)", 3, ("tests/faults",)),
-    Slice("reconnects", "1,000 reconnects of every kind of source", 60, ("tests/suites/test_sources.py",)),
-    Slice("plants", "whole shifts of simulated plants, a real year of energy, real orders", 40, ("tests/system",)),
-    Slice("input", "bad input without end, laws at length, and whatever else is long", 15),
+    Slice("reconnects", "1,000 reconnects of every kind of source", 75, ("tests/suites/test_sources.py",)),
+    Slice("plants", "whole shifts of simulated plants, a real year of energy, real orders", 150, ("tests/system",)),
+    Slice("input", "bad input without end, laws at length, and whatever else is long", 30),
 )
 EVERYDAY = Slice("everyday", "the tests of `make test`", 15, ("tests",))
 

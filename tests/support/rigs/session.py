@@ -106,6 +106,8 @@ class Watch:
             while not task.done():
                 task.cancel()
                 await asyncio.wait([task], timeout=0.2)
+            if not task.cancelled():
+                task.exception()  # it had ended by itself a moment before; unasked, asyncio logs it, and the log keeps the session
 
         self._call(end(), 60)
         self.take()
