@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import pkgutil
 import signal
 import sys
@@ -53,6 +54,8 @@ def main() -> int:
             chosen.json.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     print("", *_goals.table(wanted, rows), sep="\n")
     print(f"{len(wanted) - len(failed)} of {len(wanted)} benchmarks in {_took(began)}" + (f"; ended early: {', '.join(failed)}" if failed else ""))
+    load = os.getloadavg()[2]
+    print(f"load average over 15 minutes: {load:.1f} on {os.cpu_count()} cores (rates and times need a quiet machine)")
     return 1 if failed else 0
 
 
