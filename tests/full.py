@@ -48,7 +48,7 @@ SLICES = (
         27,
         _faults("edge_disk", "edge_disk_full", "edge_bit_flips"),
     ),
-    Slice("power", "every legal state of the disk after a power cut (R05)", 40, _faults("power_cut")),
+    Slice("power", "every legal state of the disk after a power cut (R05)", 15, _faults("power_cut")),
     Slice("outage", "288,000 records after eight hours without the server (R13)", 5, _faults("outage", "outage_figures")),
     Slice("faults", "the other faults: clocks, identities, new disks (R11, R16-R19)", 3, ("tests/faults",)),
     Slice("reconnects", "1,000 reconnects of every kind of source", 75, ("tests/suites/test_sources.py",)),
