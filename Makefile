@@ -26,7 +26,7 @@ test: setup services ## every test but the long ones (under 15 minutes on 2 core
 	@echo "» testing (PostgreSQL, Mosquitto and Chromium are started by the tests themselves)"
 	@GEMBA_TEST_FLOOR=1 $(PY) -m pytest $(TESTS) -m "not full" -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q
 
-test-full: setup services ## all tests in slices (about 7 hours; SLICE=edge runs one): 8-hour plants, every seed, 500 kills, fault sweeps
+test-full: setup services ## all tests in slices (5 to 7 hours; SLICE=edge runs one): 8-hour plants, every seed, 500 kills, fault sweeps
 	@$(PY) -m tests.full --workers $(WORKERS) $(if $(SLICE),--slice $(SLICE))
 
 bench: setup ## benchmarks in turn, each with a peer or a limit beside it, and at the end the goals (half an hour)
