@@ -11,6 +11,7 @@ b; 1,000 to all in c; 101,087 to 109,000 in d.
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import tempfile
 import threading
@@ -130,6 +131,8 @@ def run() -> Iterator[dict[str, Any]]:
         yield row(f"edge_failures_{name}_gap_records", found["gaps"], "records")
         if case == "c":
             yield row(f"edge_failures_{name}_values_again_after_accept", found["back_s"], "s", BACK_S)
+            yield row(f"edge_failures_{name}_of_it_cpu_of_the_server", found["server_s"], "s")
+            yield row(f"edge_failures_{name}_of_it_cpu_of_the_agent", found["agent_s"], "s")
             with tempfile.TemporaryDirectory() as folder:
                 yield row(f"edge_failures_{name}_node_opcua_client_after_accept", _peers_client(Path(folder), server), "s", BACK_S)
 
@@ -160,6 +163,7 @@ class _Case:
 
     def __init__(self, folder: Path, server: str) -> None:
         self.folder, self.server = folder, server
+        self.backs: dict[str, float] = {}  # of c: seconds until values came again, and the CPU of server and agent in that time
 
     def run(self, case: str) -> dict[str, float]:
         from tests.support.broker import nats
@@ -173,12 +177,14 @@ class _Case:
                 assert until(lambda: host.seen.any(axis=1).all(), 60), "not every tag has come"
                 time.sleep(5.0)
                 first = plc.ask({"tick": True})["tick"]
-                back_s, unseen = self._fail(case, broker, plc, agent, host, how)
+                unseen = self._fail(case, broker, plc, agent, host, how)
                 time.sleep(5.0)
                 last = plc.ask({"stop": True})["tick"]
                 until(lambda: bool((host.seen[:, last] > 0).all()), 60)
                 time.sleep(1.0)
             host.disconnect()
+        for gap in host.gaps if case != "c" else ():
+            print("    ", gap, flush=True)
         window = host.seen[:, first : last + 1].astype(np.int64)
         window = np.delete(window, [tick - first for tick in unseen if first <= tick <= last], axis=1)
         return {
@@ -186,11 +192,11 @@ class _Case:
             "missing": int((window == 0).sum()),
             "twice": int((window - 1)[window > 1].sum()),
             "gaps": len(host.gaps),
-            "back_s": back_s,
+            **self.backs,
         }
 
-    def _fail(self, case: str, broker: Any, plc: Any, agent: Agent, host: Any, how: dict[str, float]) -> tuple[float, list[int]]:
-        """Makes it happen and waits until it is over. Returns (c: seconds until values came again, ticks that the PLC's own end took with it)."""
+    def _fail(self, case: str, broker: Any, plc: Any, agent: Agent, host: Any, how: dict[str, float]) -> list[int]:
+        """Makes it happen and waits until it is over. Returns (c) the ticks that the PLC's own end took with it."""
         if case in "ad":
             broker.kill()
             time.sleep(BROKER_DOWN_S / 2)
@@ -203,24 +209,32 @@ class _Case:
             agent.kill()
             agent.start()
         else:
-            backs, unseen = [], []
+            found, unseen = [], []
             for _ in range(RESTARTS):
-                back_s, ticks = self._plc_down(plc, host, how)
-                backs.append(back_s)
+                back, ticks = self._plc_down(plc, agent, host, how)
+                found.append(back)
                 unseen += ticks
                 time.sleep(2.0)
-            print("    ", " ".join(f"{back_s:.3f} s" for back_s in backs), flush=True)
-            return statistics.median(backs), unseen
-        return 0.0, []
+            print("    ", " ".join(f"{back['back_s']:.3f} s" for back in found), flush=True)
+            self.backs = {name: statistics.median(back[name] for back in found) for name in found[0]}
+            return unseen
+        return []
 
-    def _plc_down(self, plc: Any, host: Any, how: dict[str, float]) -> tuple[float, list[int]]:
+    def _plc_down(self, plc: Any, agent: Agent, host: Any, how: dict[str, float]) -> tuple[dict[str, float], list[int]]:
         """(seconds until values came again, ticks that its end took with it)"""
         tick = plc.ask({"tick": True})["tick"]
         plc.kill()
         time.sleep(PLC_DOWN_S)
         # It goes on from another number: what it had not yet told when it ended is gone with it, and nobody can tell it apart.
         plc.start(**how, **{"from": tick + 10})
-        accepted = time.monotonic()
+        accepted, server_s, agent_s = time.monotonic(), _cpu_s(plc._process.pid), agent.cpu_s()
         until(lambda: any(number >= tick + 10 for number in list(host.newest_s)), 60)
+        server_s, agent_s = _cpu_s(plc._process.pid) - server_s, agent.cpu_s() - agent_s
         back_s = min(when for number, when in host.newest_s.items() if number >= tick + 10) - accepted
-        return max(0.0, back_s), list(range(tick, tick + 10))
+        return {"back_s": max(0.0, back_s), "server_s": server_s, "agent_s": agent_s}, list(range(tick, tick + 10))
+
+
+def _cpu_s(pid: int) -> float:
+    """User and system seconds of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
