@@ -61,6 +61,10 @@ class SourceAway(SourceLost):
     """Nobody listens at its address."""
 
 
+class Broken(SourceLost):
+    """The transport broke: nothing was learned about the server."""
+
+
 class TooManyPublishes(Exception):
     """The server does not want that many PublishRequests at once."""
 
@@ -429,7 +433,8 @@ def _not_offered(config: OpcUaConfig) -> SourceMisconfigured:
 def _lost(error: BaseException, where: str = "") -> SourceLost:
     words = str(error) or type(error).__name__
     at = f" at {where}" if where else ""
-    return SourceLost(
+    kind = Broken if isinstance(error, OSError) and not isinstance(error, TimeoutError) else SourceLost
+    return kind(
         f"The OPC UA server{at} cannot be reached: {words}.",
         f"无法连接 OPC UA 服务器{at}:{words}。",
         "Check address, cable and server.",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 INITIAL_WAIT_S = 10.0  # what has no value by then is left to come when it comes
 BACKLOG_S = 10.0  # seconds of notifications that may be received and not yet stored
-FIRST_WAIT_S = 5.0  # a subscription that was taken over speaks within this time (or three keep-alives), or is dead; a server under load is slow
+FIRST_WAIT_S = 1.0  # a subscription that was taken over speaks within this time (or three keep-alives), or is dead
 REPUBLISHED_MAX = 10_000
 
 
@@ -129,18 +129,31 @@ class PublishLoop:
         """Takes the subscription up again: what was missed is handed in once the server has shown that it is all."""
         while len(self._requests) < self._in_flight:
             self._request()
-        first = None
+        at = missed[0].sequence if missed else self._held.next_sequence
         try:
-            while first is None:
-                first = await self._response(max(FIRST_WAIT_S, 3 * self._held.subscription.keep_alive_s))
-        except SourceLost as error:
-            raise await self._not_resumed(error.en, error.zh) from error
-        missed += await self._between(first)
+            first = await self._first()
+            missed += await self._between(first)
+        except client.Broken:
+            self._held.try_again_at(at)
+            raise
+        self._held.tries = 0
         self._sink.put(Continued(self._source.devices, self._start.resumed_ms))
         self._source.connected()
         for response in missed:
             self._hand_in(response, repeated=response.sequence <= self._held.repeated_to)
         await self._take(first)
+
+    async def _first(self) -> decode.Response:
+        """What shows that the subscription lives. Raises NotResumed when the server is silent or says no."""
+        try:
+            while True:
+                first = await self._response(max(FIRST_WAIT_S, 3 * self._held.subscription.keep_alive_s))
+                if first is not None:
+                    return first
+        except client.Broken:
+            raise
+        except SourceLost as error:
+            raise await self._not_resumed(error.en, error.zh) from error
 
     async def _between(self, response: decode.Response) -> list[decode.Response]:
         """The notifications that should have come before this one. Raises NotResumed when the server does not have them any more."""

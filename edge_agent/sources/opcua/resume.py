@@ -16,6 +16,7 @@ from edge_agent.sources.opcua.offset import ClockOffset
 
 SEQUENCES = 0xFFFFFFFF  # they go 1, 2, … SEQUENCES, 1 (OPC 10000-4, 7.25)
 VERSION = 1
+TRIES_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,15 @@ class Held:
     repeated_to: int = 0  # up to this sequence values may have been stored before the restart
     until_ms: int = 0  # up to when everything had been handed in
     unstored: int = 0
+    tries: int = 0  # times in a row that the link broke while it was being taken up
     to_acknowledge: list[int] = field(default_factory=list)
     ids: dict[int, int] = field(default_factory=dict)  # handle -> the server's id of its item; lost by a restart of the agent
     progress: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def try_again_at(self, sequence: int | None) -> None:
+        """The link broke while it was being taken up: the next connection goes on there, unless that has happened too often."""
+        self.tries += 1
+        self.next_sequence = sequence if self.tries <= TRIES_MAX else None
 
     def on_stored(self, sequence: int) -> None:
         """In the event loop, after the worker's commit."""

@@ -159,6 +159,15 @@ class OpcUaSource:
         if held is None or held.next_sequence is None or held.run != server.run or not self.config.resume_s:
             return None
         next_sequence, held.next_sequence = held.next_sequence, None  # until it has gone well
+        try:
+            return await self._taken_up(connection, server, items, sink, held, next_sequence)
+        except client.Broken:
+            held.try_again_at(next_sequence)
+            raise
+
+    async def _taken_up(
+        self, connection: client.Connection, server: client.Server, items: Sequence[client.Item], sink: Sink, held: Held, next_sequence: int
+    ) -> PublishLoop | None:
         made = held.subscription
         if not server.profile.transfers:
             await connection.delete(made.id)
