@@ -5,7 +5,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 SPEED ?= 1
 TESTS ?= tests
-WORKERS ?= 2
+WORKERS ?= 3  # many tests wait for something; two cores have room for three
 
 .PHONY: help setup web services demo test test-full bench lint build screenshots clean
 

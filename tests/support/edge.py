@@ -56,7 +56,7 @@ class _Loop:
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
 
-    def call(self, coroutine: Any, seconds: float = 30.0) -> Any:
+    def call(self, coroutine: Any, seconds: float = 120.0) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(seconds)
 
     def close(self) -> None:

@@ -53,7 +53,7 @@ class _Served:
 
     def call(self, coroutine: Any) -> Any:
         assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(120)
 
     def stop(self) -> None:
         """Its connections break at once."""

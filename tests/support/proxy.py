@@ -87,7 +87,7 @@ class FaultProxy:
         self._loop.close()
 
     def _call(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(120)
 
     async def _open(self) -> None:
         if not self._flow:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 INITIAL_WAIT_S = 10.0  # what has no value by then is left to come when it comes
 BACKLOG_S = 10.0  # seconds of notifications that may be received and not yet stored
-FIRST_WAIT_S = 1.0  # a subscription that was taken over speaks within this time (or three keep-alives), or is dead
+FIRST_WAIT_S = 4.0  # a subscription that was taken over speaks within this time (or three keep-alives), or is dead: a busy server is no dead one
 REPUBLISHED_MAX = 10_000
 
 

@@ -50,7 +50,7 @@ class Watch:
         self._thread.join(10)
         self._loop.close()
 
-    def _call(self, coroutine: Any, seconds: float = 30.0) -> Any:
+    def _call(self, coroutine: Any, seconds: float = 120.0) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(seconds)
 
     # --- one session -------------------------------------------------------------------------------------------------------------
