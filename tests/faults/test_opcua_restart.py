@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edge_agent.errors import SourceLost
+from edge_agent.sources.opcua.publishing import PublishLoop
+from edge_agent.sources.opcua.watch import Watch
 from tests.support.broker import broker_of
-from tests.support.edge import AgentProcess, Host, config_text
+from tests.support.edge import AgentHere, AgentProcess, Host, config_text
 from tests.support.proxy import FaultProxy
 from tests.support.third_party import Peer
 from tests.support.wait import eventually
@@ -96,7 +101,7 @@ def _wrong(seen: list[float], made: int) -> str:
 
 
 @contextlib.contextmanager
-def plant(name: str, folder: Path, more: str = "") -> Iterator[Plant]:
+def plant(name: str, folder: Path, more: str = "", agent_of: Callable[[Path], Any] = AgentProcess) -> Iterator[Plant]:
     folder.joinpath("plc.password").write_text("secret\n")
     first = {"State": 5, "Good": FIRST, "Temperature": 0.0, "Order": "WO-1", "Scrap": 4}
     with broker_of("nats", folder) as broker, Peer(name, folder, **first) as peer, FaultProxy(peer.port) as link, Host(broker) as host:
@@ -109,7 +114,7 @@ def plant(name: str, folder: Path, more: str = "") -> Iterator[Plant]:
         )
         config = folder / "edge.toml"
         config.write_text(config_text(broker, source, more="[delivery]\nheartbeat_s = 1.0\nretry_s = 1.0\n"))
-        agent, machine = AgentProcess(config), Machine(peer, PAUSE_S[name])
+        agent, machine = agent_of(config), Machine(peer, PAUSE_S[name])
         agent.start()
         try:
             eventually(lambda: host.last("SAW-01", "good_total") == FIRST, 30, why="first value")
@@ -174,6 +179,37 @@ def test_a_link_that_breaks_again_and_again_misses_nothing(name: str, tmp_path: 
         time.sleep(3.5)  # three keep-alives and timeout_s: it has given the link up
         made.link.reset_all()
         made.link.pass_on()
+        made.assert_every_value_once()
+
+
+@pytest.mark.parametrize("how", ["the source is lost", "the session is cancelled"])
+def test_what_was_missed_is_kept_when_the_taking_up_ends_early(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What had been asked for again was once lost without a word: the next connection went on behind it."""
+    first, ends = PublishLoop._first, [3]
+    barks: list[str] = []
+
+    async def _first(self: PublishLoop) -> Any:
+        if ends[0] and self._start.missed:
+            ends[0] -= 1
+            if how == "the source is lost":
+                raise SourceLost("Lost.", "连接丢失。", "", "")
+            barks.append(how)
+            await asyncio.sleep(3600)
+        return await first(self)
+
+    async def run(self: Watch) -> None:
+        while not barks:
+            await asyncio.sleep(0.01)
+        barks.clear()
+        raise SourceLost("The watchdog barks.", "看门狗报警。", "", "")
+
+    monkeypatch.setattr(PublishLoop, "_first", _first)
+    monkeypatch.setattr(Watch, "run", run)
+    with plant("node-opcua-open", tmp_path, agent_of=AgentHere) as made:
+        while ends[0]:
+            wanted = made.machine.made + 20
+            eventually(lambda wanted=wanted: made.machine.made >= wanted, 30)
+            made.link.reset_all()
         made.assert_every_value_once()
 
 

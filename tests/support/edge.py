@@ -452,7 +452,21 @@ class AgentProcess:
     def terminate(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(15)
+            self.process.wait(60)
+
+
+class AgentHere:
+    """The same in this process, where a test can break it at one place."""
+
+    def __init__(self, config: Path) -> None:
+        self.config = config
+        self._running = contextlib.ExitStack()
+
+    def start(self) -> None:
+        self._running.enter_context(running(self.config))
+
+    def terminate(self) -> None:
+        self._running.close()
 
 
 @contextlib.contextmanager
@@ -476,6 +490,6 @@ def running(config: Path, speed: float = 1.0, clock: Clock | None = None) -> Ite
     finally:
         loop.loop.call_soon_threadsafe(agent.stop)
         try:
-            future.result(20)
+            future.result(60)
         finally:
             loop.close()

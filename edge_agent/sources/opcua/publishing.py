@@ -103,6 +103,8 @@ class PublishLoop:
                 if response is not None:
                     await self._take(response)
         finally:
+            if self._kept:  # they wait for what was before them, and nobody has them: the next connection must not go on behind them
+                self._source.forget()
             for request, _ in self._requests:
                 request.cancel()
 
@@ -127,20 +129,19 @@ class PublishLoop:
 
     async def _go_on(self, missed: list[decode.Response]) -> None:
         """Takes the subscription up again: what was missed is handed in once the server has shown that it is all."""
+        held = self._held
+        following_missed = held.next_sequence
+        held.try_again_at(missed[0].sequence if missed else following_missed)  # whatever ends this early: nothing of it has been handed in
         while len(self._requests) < self._in_flight:
             self._request()
-        at = missed[0].sequence if missed else self._held.next_sequence
-        try:
-            first = await self._first()
-            missed += await self._between(first)
-        except client.Broken:
-            self._held.try_again_at(at)
-            raise
-        self._held.tries = 0
+        first = await self._first()
+        missed += await self._between(first, following_missed)
+        held.tries = 0
         self._sink.put(Continued(self._source.devices, self._start.resumed_ms))
         self._source.connected()
         for response in missed:
-            self._hand_in(response, repeated=response.sequence <= self._held.repeated_to)
+            self._hand_in(response, repeated=response.sequence <= held.repeated_to)
+        held.next_sequence = following(missed[-1].sequence) if missed else following_missed
         await self._take(first)
 
     async def _first(self) -> decode.Response:
@@ -155,16 +156,15 @@ class PublishLoop:
         except SourceLost as error:
             raise await self._not_resumed(error.en, error.zh) from error
 
-    async def _between(self, response: decode.Response) -> list[decode.Response]:
-        """The notifications that should have come before this one. Raises NotResumed when the server does not have them any more."""
-        held = self._held
+    async def _between(self, response: decode.Response, expected: int | None) -> list[decode.Response]:
+        """The notifications from `expected` to before this one. Raises NotResumed when the server does not have them any more."""
         out: list[decode.Response] = []
-        while held.next_sequence is not None and 0 < (response.sequence - held.next_sequence) % 2**32 < 2**31:
-            again = await self._connection.republish(held.subscription.id, held.next_sequence)
+        while expected is not None and 0 < (response.sequence - expected) % 2**32 < 2**31:
+            again = await self._connection.republish(self._held.subscription.id, expected)
             if again is None or len(out) >= REPUBLISHED_MAX:
-                words = f"Notification {held.next_sequence} is missing (got {response.sequence})."
-                raise await self._not_resumed(words, f"缺少通知 {held.next_sequence}。")
-            held.next_sequence = following(held.next_sequence)
+                words = f"Notification {expected} is missing (got {response.sequence})."
+                raise await self._not_resumed(words, f"缺少通知 {expected}。")
+            expected = following(expected)
             out.append(again)
         return out
 
@@ -188,7 +188,8 @@ class PublishLoop:
                 held.until_ms = until_ms
                 await self._put(Batch(self._source.devices, Columns.empty(), until_ms))
             return
-        for again in await self._between(response):
+        for again in await self._between(response, held.next_sequence):
+            held.next_sequence = following(again.sequence)
             await self._put(self._batch(again, arrived_ms, None))
         if held.next_sequence is not None and response.sequence != held.next_sequence:
             return  # an old one once more: taken already
