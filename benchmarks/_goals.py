@@ -42,7 +42,8 @@ GOALS: tuple[Goal, ...] = (
         for what in ("missing", "twice")
     ),
     Goal("edge_failures", "PLC down three times: one gap record each", "edge_failures_c_gap_records", 3, "records"),
-    Goal("edge_failures", "PLC down: values again", "edge_failures_c_values_again_after_accept", 0.2, "s"),
+    Goal("edge_failures", "PLC (node-opcua) down: values again", "edge_failures_c_values_again_after_accept", 0.2, "s"),
+    Goal("edge_failures", "PLC (open62541) down: values again", "edge_failures_c_open62541_values_again_after_accept", 0.2, "s"),
     Goal("edge_modbus", "Modbus reads beside pymodbus", "edge_modbus_ratio_of_goal", 1.5, "x", True),
     Goal("edge_backlog", "288,000 records drained", "edge_backlog_drained", 15.0, "s"),
     Goal("edge_backlog", "live beside the backlog, p95", "edge_backlog_live_p95", 1000.0, "ms"),
