@@ -12,7 +12,7 @@ from mes_server.cli.words import WRONG_USE, CommandFailed, say
 from mes_server.config import Settings
 from mes_server.ingest.broker_rights import SERVER_USER, mosquitto_acl, mosquitto_password, mosquitto_passwords
 from mes_server.ingest.broker_settings import Credentials
-from mes_server.ingest.edge_lists import EdgeLists, write_private
+from mes_server.ingest.edge_lists import EdgeLists, changing, write_private
 
 SALT_BYTES = 12
 
@@ -36,7 +36,17 @@ def credentials(settings: Settings, args: argparse.Namespace) -> int:
     users.mkdir(parents=True, exist_ok=True)
     for private in (folder, users):
         private.chmod(0o700)
-    lists = EdgeLists.read(folder)
+    with changing(folder):
+        lists = _change(settings, args, folder)
+    if args.mosquitto is not None:
+        _write_mosquitto(settings, args, users, lists)
+    elif not named:
+        say("没有指定网关。请使用 --edge、--revoke 或 --renew。", "No edge was named: use --edge, --revoke or --renew.")
+    return 0
+
+
+def _change(settings: Settings, args: argparse.Namespace, folder: Path) -> EdgeLists:
+    lists, users = EdgeLists.read(folder), folder / "users"
     for edge in args.revoke:
         lists.granted.discard(edge)
         lists.revoked.add(edge)
@@ -51,11 +61,7 @@ def credentials(settings: Settings, args: argparse.Namespace) -> int:
         say(f"Edge {edge} signs in with {path} (copy it to the edge and name it at [[brokers]] credentials_file).")
     for edge in args.revoke:
         say(f"网关 {edge} 已吊销。", f"Edge {edge} is revoked.")
-    if args.mosquitto is not None:
-        _write_mosquitto(settings, args, users, lists)
-    elif not named:
-        say("没有指定网关。请使用 --edge、--revoke 或 --renew。", "No edge was named: use --edge, --revoke or --renew.")
-    return 0
+    return lists
 
 
 def _check(edge: str) -> None:
@@ -83,8 +89,9 @@ def _write_user(settings: Settings, args: argparse.Namespace, users: Path, user:
 
 
 def _write_mosquitto(settings: Settings, args: argparse.Namespace, users: Path, lists: EdgeLists) -> None:
-    server = _write_user(settings, args, users, SERVER_USER)
-    everybody = {path.stem: Credentials.model_validate_json(path.read_bytes()).password for path in sorted(users.glob("*.json"))}
+    with changing(users.parent):
+        server = _write_user(settings, args, users, SERVER_USER)
+        everybody = {path.stem: Credentials.model_validate_json(path.read_bytes()).password for path in sorted(users.glob("*.json"))}
     everybody = {user: password for user, password in everybody.items() if user not in lists.revoked}
     args.mosquitto.mkdir(parents=True, exist_ok=True)
     hashes = {user: mosquitto_password(password, secrets.token_bytes(SALT_BYTES)) for user, password in everybody.items()}

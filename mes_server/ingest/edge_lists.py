@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
 
 NAME = "edges.json"
+LOCK = "users.lock"
 
 
 class EdgeLists(BaseModel):
@@ -27,12 +31,32 @@ class EdgeLists(BaseModel):
         write_private(folder / NAME, self.model_dump_json(indent=1) + "\n")
 
 
+@contextlib.contextmanager
+def changing(folder: Path) -> Iterator[None]:
+    """Holds the lists and the users' files of `folder` still: the command and the running server are two processes that both read and then write.
+
+    Waits for the other one. Not to be taken twice by one thread.
+    """
+    import fcntl  # POSIX only, like the embedded broker itself
+
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def write_private(path: Path, text: str) -> None:
-    """Replaces `path` at once; nobody but the owner ever may read it."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    """Replaces `path` at once; nobody but the owner ever may read it. Two writers never share a file on the way."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -26,7 +26,7 @@ from edge_agent.contract.topics import check_id
 from mes_server.ingest.broker_rights import SERVER_USER as SERVER_USER
 from mes_server.ingest.broker_rights import nats_permissions
 from mes_server.ingest.broker_settings import BrokerTls, Credentials
-from mes_server.ingest.edge_lists import EdgeLists, write_private
+from mes_server.ingest.edge_lists import EdgeLists, changing, write_private
 from mes_server.ingest.errors import BrokerBinaryMissing, BrokerDidNotStart, BrokerInUse
 
 log = logging.getLogger(__name__)
@@ -67,6 +67,7 @@ class EmbeddedBroker:
         self._tls = tls
         self._written: dict[str, str] = {}  # the users the running broker knows, and their passwords
         self._lists_again_s = 0.0
+        self._lists_unread = ""
         self._host = host
         self._port = port
         self._host_id = check_id(host_id, "host id")
@@ -83,6 +84,7 @@ class EmbeddedBroker:
         """Starts the broker and returns the server's own credentials. Raises BrokerInUse, BrokerBinaryMissing, BrokerDidNotStart."""
         self._make_folders()
         self._take_lock()
+        self._sweep()
         self.end_left_over()
         self._edges |= self._known_users()
         if self._port == 0:
@@ -145,14 +147,21 @@ class EmbeddedBroker:
         if time.monotonic() < self._lists_again_s:
             return
         self._lists_again_s = time.monotonic() + LISTS_EVERY_S
-        with self._guard:
-            if self._process is not None and self._written != self._passwords():
-                self._reload()
+        try:
+            with self._guard:
+                if self._process is not None and self._written != self._passwords():
+                    self._reload()
+            self._lists_unread = ""
+        except (OSError, ValueError) as error:  # a damaged list, a full disk: who is signed in stays so, and the broker stays watched
+            if str(error) != self._lists_unread:
+                log.error("the lists of who may sign in at the broker cannot be taken in, they stay as they were: %s", error)
+            self._lists_unread = str(error)
 
     def _passwords(self) -> dict[str, str]:
-        lists = EdgeLists.read(self._folder)
-        edges = (self._edges | lists.granted) - lists.revoked
-        return {user: self.credentials(user).password for user in [SERVER_USER, *sorted(edges)]}
+        with changing(self._folder):
+            lists = EdgeLists.read(self._folder)
+            edges = (self._edges | lists.granted) - lists.revoked
+            return {user: self._credentials(user).password for user in [SERVER_USER, *sorted(edges)]}
 
     def credentials_path(self, user: str) -> Path:
         return self._folder / "users" / f"{user}.json"
@@ -160,6 +169,10 @@ class EmbeddedBroker:
     def credentials(self, user: str) -> Credentials:
         """What `user` (an edge id, or SERVER_USER) signs in with; made at first asking."""
         self._make_folders()
+        with changing(self._folder):
+            return self._credentials(user)
+
+    def _credentials(self, user: str) -> Credentials:
         path = self.credentials_path(check_id(user, "user"))
         password = Credentials.model_validate_json(path.read_bytes()).password if path.exists() else secrets.token_urlsafe(24)
         found = Credentials(host=self._host, port=self._port, user=user, password=password, host_id=self._host_id)
@@ -179,10 +192,8 @@ class EmbeddedBroker:
 
     def write_config(self) -> Path:
         """Writes users' files and `nats.conf`; returns the latter's path."""
-        self._written = self._passwords()
-        users = [
-            {"user": user, "password": password, "permissions": nats_permissions(user, self._host_id)} for user, password in self._written.items()
-        ]
+        passwords = self._passwords()
+        users = [{"user": user, "password": password, "permissions": nats_permissions(user, self._host_id)} for user, password in passwords.items()]
         mqtt: dict[str, object] = {"listen": f"{self._host}:{self._port}"}
         if self._tls is not None:
             mqtt["tls"] = self._tls.nats()
@@ -202,12 +213,20 @@ class EmbeddedBroker:
             "authorization": {"users": users},
         }
         write_private(self._config_path, json.dumps(config, indent=1) + "\n")  # NATS reads JSON as its own format
+        self._written = passwords
         return self._config_path
 
     def _make_folders(self) -> None:
         for folder in (self._folder, self._folder / "users"):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
+
+    def _sweep(self) -> None:
+        """What a process that was killed while it wrote left half-written."""
+        with changing(self._folder):
+            for folder in (self._folder, self._folder / "users"):
+                for file in folder.glob(".*.tmp"):
+                    file.unlink(missing_ok=True)
 
     def _take_lock(self) -> None:
         import fcntl  # POSIX only, like the embedded broker itself
@@ -282,8 +301,8 @@ class EmbeddedBroker:
                 self.restarts += 1
                 try:
                     self._launch()
-                except BrokerDidNotStart as error:
-                    log.error("%s", error)
+                except (BrokerDidNotStart, BrokerBinaryMissing, OSError) as error:
+                    log.error("the broker could not be started again: %s", error)
                     pause_s = min(30.0, 2 * pause_s + 1.0)
 
 

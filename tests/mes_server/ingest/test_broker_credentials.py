@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import signal
 import stat
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +24,7 @@ from edge_agent.publisher.link import Closed, Connected, Link
 from mes_server.cli import main
 from mes_server.ingest.broker_rights import SERVER_USER, mosquitto_acl, nats_permissions, rights_of
 from mes_server.ingest.broker_settings import BrokerLink, BrokerTls, Credentials
+from mes_server.ingest.edge_lists import write_private
 from mes_server.ingest.embedded_broker import EmbeddedBroker
 from mes_server.ingest.mqtt import MqttLink
 from tests.support.broker import Broker
@@ -165,8 +171,61 @@ def test_revoke_renew_and_a_new_edge_while_the_broker_runs(tmp_path: Path) -> No
         kept.close()
 
 
+def test_the_command_and_the_running_server_never_meet_on_a_file(tmp_path: Path) -> None:
+    """Both make the sign-in of an edge that neither knew: one password comes of it, in both places, and no half-written file is left."""
+    assert run(tmp_path, "--edge", "EDGE-L1") == 0
+    broker = EmbeddedBroker(tmp_path / "data" / "broker", port=free_port())
+    users = [f"EDGE-{n}" for n in range(40)]
+    answers: dict[str, str] = {}
+    both = threading.Barrier(2)
+
+    def server() -> None:
+        for n, user in enumerate(users):
+            both.wait(60)
+            time.sleep(n % 10 * 0.001)  # the command writes its lists first: they meet at one of these
+            answers[user] = broker.credentials(user).password
+
+    with ThreadPoolExecutor(1) as pool:
+        served = pool.submit(server)
+        for user in users:
+            both.wait(60)
+            assert run(tmp_path, "--edge", user) == 0
+        served.result(60)
+    assert answers == {user: sign_in(tmp_path, user).password for user in users}
+    assert not list((tmp_path / "data").rglob("*.tmp"))
+
+
+def test_writers_of_one_file_do_not_take_each_others_way(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        written = [pool.submit(write_private, tmp_path / "one.json", str(n) * 1000) for n in range(400)]
+        for one in written:
+            one.result(60)
+    found = (tmp_path / "one.json").read_text()
+    assert len(set(found)) <= 3 and len(found) >= 1000
+    assert [file.name for file in tmp_path.iterdir()] == ["one.json"]
+
+
+def test_a_damaged_list_ends_neither_the_watch_nor_anybodys_sign_in(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with broker_by_command("nats", tmp_path) as port:
+        edges = tmp_path / "data/broker/edges.json"
+        good = edges.read_bytes()
+        edges.write_text("{ not a list")
+        eventually(lambda: "cannot be taken in" in caplog.text, 10)
+        [pid] = [int(file.read_text()) for file in (tmp_path / "data/broker").glob("nats.pid")]
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: "starting it again" in caplog.text, 10, why="the watch goes on")
+        eventually(lambda: comes_in(port, sign_in(tmp_path, "EDGE-L1")), 20)
+        assert caplog.text.count("cannot be taken in") == 1, "said once, not every second"
+        edges.write_bytes(good)
+        assert run(tmp_path, "--edge", "EDGE-L9") == 0
+        eventually(lambda: comes_in(port, sign_in(tmp_path, "EDGE-L9")), 20)
+
+
 def comes_in(port: int, who: Credentials) -> bool:
-    client = Client(port, who.user, who.password)
+    try:
+        client = Client(port, who.user, who.password)
+    except OSError:  # nobody listens just now
+        return False
     client.close()
     return client.let_in == [True]
 
