@@ -158,6 +158,7 @@ class EmbeddedBroker:
             self._lists_unread = str(error)
 
     def _passwords(self) -> dict[str, str]:
+        self._make_folders()
         with changing(self._folder):
             lists = EdgeLists.read(self._folder)
             edges = (self._edges | lists.granted) - lists.revoked
