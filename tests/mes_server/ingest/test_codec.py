@@ -194,6 +194,9 @@ def test_not_a_number_is_no_sample() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\xff" * 50, b"\x12" * 500, b"\x12\x7f\x10" * 300, bytes(range(256)) * 40, b"\x12\x02\x10\x01" * 25_000])
 def test_nonsense_is_quick(data: bytes) -> None:
-    began = time.thread_time()
-    codec.decode_group([data] * 3)
-    assert time.thread_time() - began < 0.5
+    def took_s() -> float:
+        began = time.thread_time()
+        codec.decode_group([data] * 3)
+        return time.thread_time() - began
+
+    assert min(took_s() for _ in range(3)) < 0.5
