@@ -34,8 +34,8 @@ class BusConfig(LineConfig):
     period_s: float = option(10.0, "plant seconds between polls", "轮询周期(工厂时间)", "s", gt=0, le=86400)
     align: bool = option(
         True,
-        "polls begin on multiples of the period; a reading that was asked for in time bears that moment, a later one its own",
-        "按周期整点轮询;按时读到的以整点为时间戳,晚读的以实际时刻为准",
+        "polls begin on multiples of the period; a reading within 0.2 s of it bears that moment, a later one its own",
+        "按周期整点轮询;0.2 秒内读到的以整点为时间戳,晚读的以实际时刻为准",
     )
     dead_device_skip_s: float = option(
         30.0, "a device that does not answer is left out this long so that the others stay fast", "无应答设备暂停轮询", "s", ge=0, le=3600

@@ -21,11 +21,11 @@ from edge_agent.pipeline.columns import BOOL, DOUBLE, STRING, Columns, Value
 from edge_agent.pipeline.tags import Tag
 from edge_agent.sources.bus.line import LineBroken, NoAnswer
 from edge_agent.sources.kind import Setup
+from edge_agent.sources.polled import reading_ms, tick_of
 from edge_agent.sources.source import Browsed, ReadResult, Sink
 
 MetricT = TypeVar("MetricT", bound=MetricConfig)
 MISSED_POLLS, MISSED_S = 3, 5.0  # polls missed for longer than both are a gap: the totals carry over, the course between is not known
-ALIGN_SLACK_S = 1.0  # real seconds after the tick in which a question still counts as asked at the tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ class PolledSource:
             due = [poll for poll in device.polls if poll.due_ms <= asked_ms]
             if not due:
                 continue
-            tick_ms = self._tick(due, asked_ms)
+            tick_ms = tick_of((poll.period_ms for poll in due), asked_ms) if self.config.align else None
             for poll in due:
                 poll.due_ms = self._next_tick(poll.period_ms, asked_ms)
             if time.monotonic() < device.skip_until_s:
@@ -196,17 +196,9 @@ class PolledSource:
                 self._silent(device, sink, error)
                 continue
             answered += 1
-            # The meter looked somewhere between question and answer.
-            self._answered(device, sink, answers, tick_ms if tick_ms is not None else (asked_ms + self.clock.now_ms()) // 2)
+            self._answered(device, sink, answers, reading_ms(tick_ms, asked_ms, self.clock.now_ms(), device.last_ms))
         if silent is not None and not answered and not any(device.alive for device in self._devices):
             raise silent
-
-    def _tick(self, due: list[_Poll], asked_ms: int) -> int | None:
-        """The tick that a question put at `asked_ms` belongs to; None where it bears its own moment."""
-        if not self.config.align:
-            return None
-        tick_ms = max(asked_ms // poll.period_ms * poll.period_ms for poll in due)
-        return tick_ms if asked_ms - tick_ms <= ALIGN_SLACK_S * 1000.0 * self.clock.speed else None
 
     def _silent(self, device: _Device, sink: Sink, error: SourceLost) -> None:
         device.skip_until_s = time.monotonic() + (self.config.dead_device_skip_s if len(self._devices) > 1 else 0.0)

@@ -83,7 +83,11 @@ class ModbusConfig(SourceBase):
     parity: Literal["none", "even", "odd"] = option("none", "serial: parity bit", "serial:校验位")
     stop_bits: Literal[1, 2] = option(1, "serial: stop bits (2 is usual with parity none)", "serial:停止位(无校验时常为 2)")
     period_s: float = option(10.0, "plant seconds between polls", "轮询周期(工厂时间)", "s", gt=0, le=86400)
-    align: bool = option(True, "polls exactly on multiples of the period; the reading's timestamp is the tick", "按周期整点轮询,时间戳为整点")
+    align: bool = option(
+        True,
+        "polls begin on multiples of the period; a reading within 0.2 s of it bears that moment, a later one its own",
+        "按周期整点轮询;0.2 秒内读到的以整点为时间戳,晚读的以实际时刻为准",
+    )
     max_words: int = option(125, "registers in one request at most", "单次请求最多寄存器数", ge=1, le=125)
     max_hole: int = option(8, "unused registers read along to save a request", "为合并请求可多读的空洞寄存器数", ge=0, le=124)
     one_request_per_field: bool = option(False, "for devices that refuse ranges", "每个量单独请求")

@@ -25,6 +25,7 @@ from edge_agent.sources.modbus.link import Link, NoAnswer
 from edge_agent.sources.modbus.plan import Field, Request, plan, split
 from edge_agent.sources.modbus.rtu import Line, ModbusRtu
 from edge_agent.sources.modbus.tcp import ModbusTcp
+from edge_agent.sources.polled import reading_ms, tick_of
 from edge_agent.sources.source import Browsed, ReadResult, Sink
 
 BUSY_PAUSE_S = 0.1
@@ -180,25 +181,21 @@ class ModbusSource:
             if not due:
                 continue
             asked_ms = self.clock.now_ms()
-            tick_ms = max(poll.due_ms for poll in due) if self.config.align else asked_ms
+            # Ticks that have passed meanwhile are not made up: the reading is of now, and totals carry over.
+            tick_ms = tick_of((poll.period_ms for poll in due), now_ms) if self.config.align else None
             for poll in due:
-                # Ticks that have passed meanwhile are not made up: the reading is of now, and totals carry over.
-                if self.config.align:
-                    tick_ms = max(tick_ms, now_ms // poll.period_ms * poll.period_ms)
                 poll.due_ms = self._next_tick(poll.period_ms, now_ms)
             if time.monotonic() < meter.skip_until_s:
                 continue
             try:
-                rows = await self._read(meter, due, tick_ms)
+                rows = await self._read(meter, due)
             except NoAnswer as error:
                 silent = error
                 self._silent(meter, sink, error)
                 continue
             answered += 1
-            if not self.config.align:  # the meter looked somewhere between question and answer
-                tick_ms = (asked_ms + self.clock.now_ms()) // 2
-                rows = [(tag, tick_ms, kind, value) for tag, _, kind, value in rows]
-            self._answered(meter, sink, rows, tick_ms)
+            at_ms = reading_ms(tick_ms, asked_ms, self.clock.now_ms(), meter.last_ms)
+            self._answered(meter, sink, [(tag, at_ms, kind, value) for tag, kind, value in rows], at_ms)
         if silent is not None and not answered and not any(meter.alive for meter in self._meters):
             raise silent
 
@@ -209,24 +206,24 @@ class ModbusSource:
             sink.put(Lost((meter.index,), GapCause.SOURCE_LOST, error.en))
         meter.alive, meter.was_lost = False, True
 
-    def _answered(self, meter: _Meter, sink: Sink, rows: list[tuple[int, int, int, Value]], tick_ms: int) -> None:
-        missed_ms = tick_ms - meter.last_ms
+    def _answered(self, meter: _Meter, sink: Sink, rows: list[tuple[int, int, int, Value]], at_ms: int) -> None:
+        missed_ms = at_ms - meter.last_ms
         longest_ms = max(MISSED_POLLS * max(poll.period_ms for poll in meter.polls), MISSED_S * 1000.0 * self.clock.speed)
         if meter.alive and missed_ms > longest_ms:
             cause, why = (GapCause.BUFFER_FULL, "the buffer was full") if self._waited else (GapCause.EDGE_DOWN, "polls were missed")
             sink.put(Lost((meter.index,), cause, why))
             meter.alive = False
-        meter.last_ms = tick_ms
+        meter.last_ms = at_ms
         if not meter.alive:
             meter.alive, meter.was_lost = True, False
             self.health.notes.pop(meter.id, None)
-            sink.put(Resumed((meter.index,), tick_ms))
+            sink.put(Resumed((meter.index,), at_ms))
         self.health.values += len(rows)
-        sink.put(Batch((meter.index,), Columns.of(rows), tick_ms, tick_ms))
+        sink.put(Batch((meter.index,), Columns.of(rows), at_ms, at_ms))
 
-    async def _read(self, meter: _Meter, due: list[_Poll], tick_ms: int) -> list[tuple[int, int, int, Value]]:
-        """Rows (tag, t_ms, kind, value) of a device; a register it refuses is named in the health and left out."""
-        rows: list[tuple[int, int, int, Value]] = []
+    async def _read(self, meter: _Meter, due: list[_Poll]) -> list[tuple[int, int, Value]]:
+        """Rows (tag, kind, value) of a device; a register it refuses is named in the health and left out."""
+        rows: list[tuple[int, int, Value]] = []
         for request, words in [answer for poll in due for answer in await self._fetch_all(meter, poll)]:
             if isinstance(words, frames.DeviceError):
                 self._refused(meter, words, [self._words[f.tag] for f in request.fields])
@@ -237,7 +234,7 @@ class ModbusSource:
                     self.health.failed[self._words[f.tag]] = "the meter says that it has no such value"
                     continue
                 self.health.failed.pop(self._words[f.tag], None)
-                rows.append((f.tag, tick_ms, self._kinds[f.tag] if value is not None else STRING, value))
+                rows.append((f.tag, self._kinds[f.tag] if value is not None else STRING, value))
         for poll in due:
             if poll.told:
                 try:
@@ -246,7 +243,7 @@ class ModbusSource:
                     self._refused(meter, error, [f"{meter.id} (sunspec)"])
                     continue
                 self.health.failed.pop(f"{meter.id} (sunspec)", None)
-                rows += [(poll.told[key], tick_ms, DOUBLE, value) for key, value in found.items()]
+                rows += [(poll.told[key], DOUBLE, value) for key, value in found.items()]
         return rows
 
     async def _fetch_all(self, meter: _Meter, poll: _Poll) -> list[tuple[Request, list[int] | frames.DeviceError]]:
