@@ -101,12 +101,13 @@ def test_a_torn_scan_is_refused_in_words_never_a_fragment(tablet: TabletOf, floo
     code = floor.code("operation", "WO-1001/40")
     refused = one.page.locator("[data-test=band-text]").filter(has_text="没读全")
     for _ in range(5):  # a machine that pauses inside a half makes three of it, and the last may be too short to be a scan: then again
+        asked.clear()
         one.page.keyboard.type(code[:6], delay=0)
         one.page.wait_for_timeout(330)
         one.page.keyboard.type(code[6:], delay=0)
         one.page.keyboard.press("Enter")
         one.page.wait_for_timeout(600)
-        if refused.count():
+        if refused.count() and not asked:
             break
         one.page.wait_for_timeout(2200)
     one.wait_text("band-text", "没读全")

@@ -29,10 +29,11 @@ def test_pure_modules(web_apps: Path, tmp_path: Path) -> None:
     env = {**os.environ, "GEMBA_UNIT_OUT": str(tmp_path), "GEMBA_VECTORS": str(VECTORS)}
     vite = ROOT / "node_modules" / "vite" / "bin" / "vite.js"
     built = subprocess.run(
-        [node, vite, "build", "-c", HERE / "unit" / "vite.config.ts"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False
+        [node, vite, "build", "-c", HERE / "unit" / "vite.config.ts"], cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False
     )
     assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
-    ran = subprocess.run([node, "--test", *sorted(tmp_path.glob("*.mjs"))], env=env, capture_output=True, text=True, timeout=120, check=False)
+    command = [node, "--test", "--test-reporter=tap", *sorted(tmp_path.glob("*.mjs"))]  # later versions of Node print something else by default
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240, check=False)
     assert ran.returncode == 0, ran.stdout[-4000:]
     passed = re.search(r"^# pass (\d+)", ran.stdout, re.M)
     assert passed and int(passed.group(1)) >= LEAST, "unit tests were lost"
