@@ -12,6 +12,7 @@ import random
 import sqlite3
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -32,9 +33,22 @@ from edge_agent.worker import Worker
 MakeSource = Callable[[str, AgentConfig, TagPlan, Mapping[str, DeviceSource], SourceHealth], Source]
 FIRST_PAUSE_S = 0.1
 QUICK_TRIES = 5  # a PLC that restarts is back soon: the first tries come quickly
+DOUBLED_MAX = 20  # beyond every backoff_max_s; 2.0 ** 1024 is an error, and a PLC that is off for a weekend is tried more often than that
 WATCH_S = 0.2
 KNOCK_S, KNOCK_LATER_S = 0.05, 0.1  # how often a counterpart that is away is looked for: in the first minute, and then
 KNOCK_SOON_S = 60.0
+
+
+def say(text: str) -> None:
+    """The agent's log is its error stream. A stream that cannot be written (a full disk, a reader that went away) must not end what is logged."""
+    with suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - see above
+
+
+def pause_s(failures: int, longest_s: float) -> float:
+    """Real seconds before the next try after so many failures in a row: quick ones, then doubled up to `longest_s`; jittered."""
+    grown = FIRST_PAUSE_S if failures <= QUICK_TRIES else min(longest_s, FIRST_PAUSE_S * 2.0 ** min(failures - QUICK_TRIES, DOUBLED_MAX))
+    return grown * random.uniform(0.7, 1.3)  # noqa: S311 - jitter, not a secret
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -58,9 +72,11 @@ class Agent:
         self._devices: dict[str, DeviceSource] = {}
         self._sink = Sink(worker.intake)
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._log = log or (lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201 - the agent's log is its error stream
+        self._log = log or say
         self._stop = asyncio.Event()
         self._fenced = False
+        self._changing = asyncio.Lock()  # sources are ended and begun by one at a time: a set clock and a new config may come together
+        self.applying = False  # a config is being watched: another one must wait, or a return to the one before would undo it
 
     def stop(self) -> None:
         self._stop.set()
@@ -78,6 +94,7 @@ class Agent:
                 with suppress(asyncio.TimeoutError):
                     async with asyncio.timeout(WATCH_S):
                         await self._stop.wait()
+                self._mind_supervision()
                 self._say_if_fenced()
                 self._say_refused()
                 await self._mind_clock()
@@ -88,12 +105,29 @@ class Agent:
         if self.worker.failed is not None:
             raise self._worker_error(self.worker.failed) from self.worker.failed
 
+    def _mind_supervision(self) -> None:
+        """A source whose supervision ended would be silent for ever and look only lost: the agent goes down in words and is started again."""
+        for name, task in self._tasks.items():
+            if task.done():
+                error = asyncio.CancelledError() if task.cancelled() else task.exception()
+                self._log("".join(traceback.format_exception(error)))
+                raise EdgeError(
+                    f"The supervision of source {name} ended: {error!r}.",
+                    f"数据源 {name} 的监护任务异常结束:{error!r}。",
+                    "Start the agent again and report this; nothing stored is lost.",
+                    "请重新启动并反馈此问题;已存数据不会丢失。",
+                ) from error
+
     async def _mind_clock(self) -> None:
         """When plant time was set, every source ends and begins anew: none of them has a timer in the time before."""
         if not isinstance(self.clock, ClockGuard) or not self.clock.step_due:
             return
+        async with self._changing:
+            await self._begin_anew(self.clock)
+
+    async def _begin_anew(self, clock: ClockGuard) -> None:
         await _end(list(self._tasks.values()))
-        step = self.clock.step()
+        step = clock.step()
         by = 0 if step is None else round((step.to_ms - step.from_ms) / 1000)
         if step is not None:
             self._log(f"Plant time was set by {by:+d} s, as the server says. 已按服务器时间调整 {by:+d} 秒。")
@@ -142,6 +176,10 @@ class Agent:
 
     async def reconfigure(self, config: AgentConfig) -> Change:
         """Goes on with `config`: sources that differ end and begin anew, the others never notice. Raises ConfigInvalid; then nothing has changed."""
+        async with self._changing:
+            return await self._reconfigure(config)
+
+    async def _reconfigure(self, config: AgentConfig) -> Change:
         change = difference(self.config, config)
         if change.needs_restart:
             keys = ", ".join(change.needs_restart)
@@ -199,15 +237,16 @@ class Agent:
             source.health.status = "connecting" if not source.health.error else source.health.status
             try:
                 await source.session(sink)
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:  # noqa: BLE001 - the supervision boundary
+            except (Exception, asyncio.CancelledError) as error:  # the supervision boundary
+                me = asyncio.current_task()
+                if isinstance(error, asyncio.CancelledError) and (me is None or me.cancelling()):
+                    raise  # we are ended; a driver's own request that was cancelled is an error like others
                 if source.health.status == "connected":
                     failures, lost_s = 0, time.monotonic()
                 failures += 1
                 self._failed(source, sink, error, failures)
             knock_s = KNOCK_S if time.monotonic() - lost_s < KNOCK_SOON_S else KNOCK_LATER_S
-            if await self._waited_for(source, self._pause_s(failures, source), knock_s):
+            if await self._waited_for(source, pause_s(failures, self.config.sources[source.name].backoff_max_s), knock_s):
                 failures = 1  # it is back: quick tries again
 
     async def _waited_for(self, source: Source, pause_s: float, knock_s: float = KNOCK_S) -> bool:
@@ -215,11 +254,18 @@ class Agent:
         end_s = time.monotonic() + pause_s
         while (left_s := end_s - time.monotonic()) > 0:
             await asyncio.sleep(min(left_s, knock_s * random.uniform(0.7, 1.3)))  # noqa: S311 - jitter, not a secret
-            if isinstance(source, Knocking) and await source.knock():
+            if await self._knocks(source):
                 return True
         return False
 
-    def _failed(self, source: Source, sink: Sink, error: Exception, failures: int) -> None:
+    async def _knocks(self, source: Source) -> bool:
+        try:
+            return isinstance(source, Knocking) and await source.knock()
+        except Exception as error:  # noqa: BLE001 - the supervision boundary: it goes on with the next try
+            self._log(f"source {source.name}: {error!r} while it was looked for\n{traceback.format_exc()}")
+            return False
+
+    def _failed(self, source: Source, sink: Sink, error: BaseException, failures: int) -> None:
         known = (
             error if isinstance(error, EdgeError) else EdgeError(f"Unexpected {error!r}.", f"意外错误 {error!r}。", "Please report this.", "请反馈。")
         )
@@ -230,8 +276,3 @@ class Agent:
         health.error, health.error_zh = known.text("en"), known.text("zh")
         if failures == 1:
             sink.put(Lost(source.devices, GapCause.SOURCE_LOST, known.en))
-
-    def _pause_s(self, failures: int, source: Source) -> float:
-        longest = self.config.sources[source.name].backoff_max_s
-        grown = FIRST_PAUSE_S if failures <= QUICK_TRIES else min(longest, FIRST_PAUSE_S * 2.0 ** (failures - QUICK_TRIES))
-        return grown * random.uniform(0.7, 1.3)  # noqa: S311 - jitter, not a secret

@@ -12,6 +12,7 @@ from edge_agent import config_text
 from edge_agent.control.change import Change
 from edge_agent.control.socket import Say
 from edge_agent.control.status import snapshot
+from edge_agent.errors import ConfigInvalid
 
 if TYPE_CHECKING:
     from edge_agent.agent import Agent
@@ -31,16 +32,39 @@ async def handle(agent: Agent, request: dict[str, Any], say: Say) -> dict[str, A
 
 
 async def apply(agent: Agent, path: Path, watch_s: float, say: Say) -> dict[str, Any]:
-    """{"applied": bool, "why": {en, zh} or None, "change": …}. Not applied: the agent runs with what it had. Raises ConfigInvalid."""
+    """{"applied": bool, "why": {en, zh} or None, "change": …}. Not applied: the agent runs with what it had. Raises ConfigInvalid.
+
+    One at a time: the return of the first to what was before would undo the second. Who asked must be there at the end, for it is he who
+    puts the file in its place: if he went away, the agent goes back, so that file and agent say the same.
+    """
+    if agent.applying:
+        raise ConfigInvalid(
+            "Another apply is being watched.",
+            "另一个 apply 正在观察中。",
+            "Wait until it has ended, then look at its result.",
+            "请等待其结束并查看结果。",
+        )
+    agent.applying = True
+    try:
+        return await _apply(agent, path, watch_s, say)
+    finally:
+        agent.applying = False
+
+
+async def _apply(agent: Agent, path: Path, watch_s: float, say: Say) -> dict[str, Any]:
     new, before = config_text.load(path), agent.config
     well = {source.name for source in agent.sources if source.health.status == "connected"}
     bad_before = {source.name: set(source.health.failed) for source in agent.sources}
     change = await agent.reconfigure(new)
-    await say({"change": asdict(change)})
-    why = await _watch(agent, change, well, bad_before, watch_s) if not change.nothing else None
+    try:
+        await say({"change": asdict(change)})
+        why = await _watch(agent, change, well, bad_before, watch_s) if not change.nothing else None
+        await say({"rolling_back": {"en": why[0], "zh": why[1]}} if why is not None else {"well": True})
+    except BaseException:
+        await agent.reconfigure(before)
+        raise
     if why is None:
         return {"applied": True, "why": None, "change": asdict(change)}
-    await say({"rolling_back": {"en": why[0], "zh": why[1]}})
     await agent.reconfigure(before)
     return {"applied": False, "why": {"en": why[0], "zh": why[1]}, "change": asdict(change)}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -11,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edge_agent import config_text
+from edge_agent import config_text, durable
 from edge_agent.config import AgentConfig
 from edge_agent.control import plan
 from edge_agent.control.apply import WATCH_S
@@ -93,7 +92,7 @@ def apply(current: Path, new: Path, lang: Lang, *, watch_s: float = WATCH_S) -> 
             )
         shutil.copymode(current, candidate)
         shutil.copy2(current, current.with_name(current.name + ".before"))
-        os.replace(candidate, current)  # noqa: PTH105 - atomic
+        durable.replace(candidate, current)
         say(f"已应用。原配置保存为 {current.name}.before" if lang == "zh" else f"applied; what was before is in {current.name}.before")
         return 0
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import ssl
 import sys
 import urllib.error
@@ -12,6 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from edge_agent import durable
 from edge_agent.errors import EdgeError
 
 TIMEOUT_S = 15.0
@@ -52,9 +52,7 @@ def enrol(server: str, code: str, config: Path, ca_file: Path | None, lang: str)
 def _write(path: Path, text: str) -> None:
     """For this user alone: it may hold a password."""
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        durable.write(path, text.encode())  # the code is spent: half a file after a power cut could not be asked for again
     except OSError as error:
         raise EnrolFailed(
             f"{path} cannot be written: {error}. The code is spent.",

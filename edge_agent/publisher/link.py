@@ -5,6 +5,7 @@ The will (NDEATH with this session's bdSeq) must be set before every CONNECT, so
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 import threading
@@ -20,6 +21,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge_agent.config import BrokerConfig, Endpoint, endpoint_of
 from edge_agent.publisher.encode import varint
+
+log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
 BATCH_BYTES = 64_000
@@ -57,6 +60,7 @@ class Link:
         self._client: mqtt.Client | None = None
         self._unsent: deque[tuple[mqtt.MQTTMessageInfo, int]] = deque()  # the client's queue has no bound of its own for QoS 0
         self._unsent_bytes = 0
+        self._strange = ""  # the last end nobody foresaw: logged once, not at every try
         self._batch: bytearray | None = None  # PUBLISH packets that go to the socket together
         self.connection = 0
 
@@ -70,6 +74,7 @@ class Link:
 
     def _serve(self, number: int, broker: BrokerConfig, will_topic: str, will: bytes, subscribe: list[str]) -> None:
         reason = "connection closed"
+        client: mqtt.Client | None = None
         where = f"{broker.host}:{broker.port}"
         try:
             endpoint = endpoint_of(broker)
@@ -98,6 +103,14 @@ class Link:
             )
         except (OSError, ValueError) as error:
             reason = f"{where}: {error}"
+        except Exception as error:  # supervision boundary: unsaid, the node would wait for this connection for ever
+            reason = f"{where}: the connection ended unexpectedly ({error!r}); it is made anew. 连接意外结束,正在重连。"
+            if reason != self._strange:
+                self._strange = reason
+                log.exception("connection %d to %s ended unexpectedly", number, where)
+            sock = client.socket() if client is not None else None
+            if sock is not None:
+                sock.close()  # the client that failed would keep it open
         self._post(Closed(number, reason))
 
     def _make(self, number: int, broker: BrokerConfig, endpoint: Endpoint, where: str) -> mqtt.Client:

@@ -7,6 +7,7 @@ wrong one). A loop that does not keep up holds paho's thread, and with it the br
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import threading
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from edge_agent.config_model import read_secret
 from edge_agent.errors import SourceLost, SourceMisconfigured
 from edge_agent.sources.mqtt.config import MqttConfig
 
+log = logging.getLogger(__name__)
 WAITING_MAX = 5000  # messages between paho and the loop
 JOIN_S = 1.0
 
@@ -92,6 +94,11 @@ class Client:
             reason = mqtt.error_string(code) if code else reason
         except (OSError, ValueError, ssl.SSLError) as error:
             reason = str(error) or "time-out"
+        except Exception as error:  # supervision boundary: unsaid, the source would look well and hear nothing
+            log.exception("the connection to %s ended unexpectedly", self.where)
+            reason = f"the connection ended unexpectedly ({error!r})"
+            if (sock := client.socket()) is not None:
+                sock.close()  # the client that failed would keep it open
         self._post(self._lost(reason))
 
     def _post(self, event: Message | SourceLost | None) -> None:

@@ -6,8 +6,8 @@ import contextlib
 import functools
 import hashlib
 import ipaddress
-import os
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from edge_agent import durable
 from edge_agent.errors import SourceMisconfigured
 
 VALID_DAYS = 20 * 365  # a PLC trusts this very certificate; it must not change by itself
@@ -140,11 +141,18 @@ def own_paths(pki_dir: Path) -> Own:
 def own_certificate(pki_dir: Path, uri: str, server_host: str = "") -> Own:
     """Made at first use with the ApplicationUri that the session will name (else servers answer BadCertificateUriInvalid)."""
     own = own_paths(pki_dir)
+    if own.certificate.exists() and own.key.exists() and uri in facts(load(own.certificate)).uris:
+        return own  # the folder may be one that we only read
+    with _making(own):  # several sources begin at once, and a person may call `certificate` or `browse` meanwhile
+        return _own_certificate(own, uri, server_host)
+
+
+def _own_certificate(own: Own, uri: str, server_host: str) -> Own:
     if not (own.certificate.exists() and own.key.exists()):
-        make_own(pki_dir, uri, server_host)
+        _make(own, uri, server_host)
     elif uri not in (named := facts(load(own.certificate)).uris):
         if named == (application_uri(NAMELESS),):
-            return make_own(pki_dir, uri, server_host)  # by `browse`, before this box had a name
+            return _make(own, uri, server_host)  # by `browse`, before this box had a name
         raise SourceMisconfigured(
             f"Our certificate {own.certificate} names {', '.join(named) or 'nothing'}, but this edge is {uri}.",
             f"本机证书 {own.certificate} 的 URI 为 {'、'.join(named) or '空'},但本网关为 {uri}。",
@@ -157,7 +165,19 @@ def own_certificate(pki_dir: Path, uri: str, server_host: str = "") -> Own:
 def make_own(pki_dir: Path, uri: str, server_host: str = "") -> Own:
     """A new key and certificate in place of whatever was there; an old one is kept beside, named by its last day."""
     own = own_paths(pki_dir)
+    with _making(own):
+        return _make(own, uri, server_host)
+
+
+@contextlib.contextmanager
+def _making(own: Own) -> Iterator[None]:
+    """Key and certificate are a pair: two makers at once would leave the key of one and the certificate of the other."""
     own.key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with durable.held(own.key.parent / ".lock"):
+        yield
+
+
+def _make(own: Own, uri: str, server_host: str) -> Own:
     key: rsa.RSAPrivateKey = cert_gen.generate_private_key()
     hosts = [x509.DNSName(socket.gethostname()), *(x509.IPAddress(ipaddress.ip_address(address)) for address in own_addresses(server_host))]
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri), *hosts]
@@ -167,20 +187,9 @@ def make_own(pki_dir: Path, uri: str, server_host: str = "") -> Own:
     if own.certificate.exists():
         old = fingerprint(own.certificate.read_bytes())[:8]
         own.certificate.replace(own.certificate.with_name(f"certificate.old-{old}.der"))
-    _write(own.key, cert_gen.dump_private_key_as_pem(key), 0o600)
-    _write(own.certificate, made.public_bytes(encoding=Encoding.DER), 0o644)
+    durable.write(own.key, cert_gen.dump_private_key_as_pem(key), 0o600)
+    durable.write(own.certificate, made.public_bytes(encoding=Encoding.DER), 0o644)
     return own
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    """Whole or not at all: half a key after a power cut would stop the source."""
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
 
 
 def own_addresses(server_host: str) -> list[str]:

@@ -122,7 +122,7 @@ class OpcUaSource:
         try:
             async with asyncio.timeout(KNOCK_S):
                 _, writer = await asyncio.open_connection(address.hostname, address.port or 4840)
-        except OSError:
+        except (OSError, ValueError):  # the latter for a name that can be none (an empty or too long label)
             return False
         writer.close()
         return True

@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from edge_agent import durable
 from edge_agent.errors import SourceMisconfigured
 from edge_agent.sources.opcua import certificates
 from edge_agent.sources.opcua.certificates import Facts, facts, spaced
@@ -100,9 +101,7 @@ def _revocations(path: Path) -> x509.CertificateRevocationList:
 
 def keep(store: Store, der: bytes) -> None:
     store.kept_at.parent.mkdir(parents=True, exist_ok=True)
-    fresh = store.kept_at.with_suffix(".new")
-    fresh.write_bytes(der)
-    fresh.replace(store.kept_at)
+    durable.write(store.kept_at, der, 0o644)
 
 
 def judge(shown: Presented, store: Store, rule: Rule, source: str, now: datetime) -> How:
