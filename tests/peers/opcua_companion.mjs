@@ -3,9 +3,13 @@
 //   node opcua_companion.mjs PORT PKI_FOLDER '{}'
 //
 // MC-01 is a MachineToolType (OPC 40501-1) with building blocks of OPC 40001-1, PRESS-01 a plain object with the building blocks only,
-// FILL-01 a PackMLBaseObjectType (OPC 30050). Orders and answers: one JSON a line, see opcua_server.mjs.
+// FILL-01 a PackMLBaseObjectType (OPC 30050). MC-01 and FILL-01 keep a history of what a model reads. Orders and answers: one JSON a line, see opcua_server.mjs.
 //   {"state": ["MC-01", "item", "Executing"]}            a state machine goes to this state (null: not active)
 //   {"set": ["FILL-01", "Status/UnitModeCurrent", 1]}    a variable below the machine, by the names of its path
+//   {"alarm": ["MC-01", "4711", true, 700]}              its condition becomes active or inactive, with this severity
+//   {"acknowledge": ["MC-01", "4711"]}                   a person at the machine saw it
+//   {"overflow": true}                                   says that it dropped events
+//   {"forget": true}                                     the server ends all subscriptions
 //   {"counts": ["FILL-01", "Admin/ProdProcessedCount", [[12, 112], [3, 3]]]}   an array of PackMLCountDataType: Count, AccCount
 import { createInterface } from "node:readline";
 import { MessageSecurityMode, SecurityPolicy } from "node-opcua-secure-channel";
@@ -58,7 +62,7 @@ const tool = space.findObjectType("MachineToolType", TOOL).instantiate({
   browseName: "MC-01",
   namespace: own,
   nodeId: `ns=${own.index};s=MC-01`,
-  optionals: ["Production.Statistics", "Production.Statistics.PartsProducedInLifetime", "Production.ActiveProgram.JobIdentifier", "Monitoring.MachineTool.FeedOverride"],
+  optionals: ["Notification", "Notification.Messages", "Production.Statistics", "Production.Statistics.PartsProducedInLifetime", "Production.ActiveProgram.JobIdentifier", "Monitoring.MachineTool.FeedOverride"],
 });
 machines["MC-01"] = { node: tool, ...blocks(tool), program: tool.getComponentByName("Production").getComponentByName("ActiveProgram").getComponentByName("State") };
 
@@ -75,6 +79,46 @@ const filler = space.findObjectType("PackMLBaseObjectType", PACKML).instantiate(
 const base = filler.getComponentByName("BaseStateMachine");
 const machine = base.getComponentByName("MachineState");
 machines["FILL-01"] = { node: filler, base, machine, execute: machine.getComponentByName("ExecuteState") };
+space.installAlarmsAndConditionsService();
+const conditions = {};
+for (const [name, place, type, code] of [
+  ["MC-01", "Notification/Messages", space.findEventType("AlertType", TOOL), "4711"],
+  ["MC-01", "Notification/Messages", space.findEventType("AlertType", TOOL), "0815"],
+  ["PRESS-01", "", "AlarmConditionType", "Guard open"],
+  ["FILL-01", "", "AlarmConditionType", "No bottles"],
+]) {
+  const { node } = machines[name];
+  const source = place.split("/").reduce((at, part) => (part ? at.getChildByName(part) : at), node);
+  if (!(node.eventNotifier & 1)) {
+    node.setEventNotifier(1);
+    space.rootFolder.objects.server.addReference({ referenceType: "HasEventSource", nodeId: node });
+  }
+  if (source !== node) {
+    if (!source.getEventSourceOfs().length) node.addReference({ referenceType: "HasEventSource", nodeId: source });
+  }
+  const alarm = own.instantiateAlarmCondition(type, {
+    browseName: `${code} condition`,
+    componentOf: source,
+    conditionName: source === node ? code : `Alert ${nodes}`,
+    conditionSource: source,
+    inputNode: machines[name].item?.getComponentByName("CurrentState") ?? machines[name].base.getComponentByName("CurrentState"),
+    nodeId: id(),
+  });
+  alarm.getChildByName("ErrorCode", TOOL)?.setValueFromSource({ dataType: DataType.String, value: code });
+  conditions[`${name} ${code}`] = alarm;
+}
+
+for (const { node, ...states } of [machines["MC-01"], machines["FILL-01"]]) {
+  const names = ["Monitoring/MachineTool/OperationMode", "Monitoring/MachineTool/FeedOverride", "Production/Statistics/PartsProducedInLifetime",
+    "Production/ActiveProgram/JobIdentifier", "Status/StateCurrent", "Status/UnitModeCurrent", "Status/EquipmentBlocked", "Status/CurMachSpeed",
+    "Admin/ProdProcessedCount", "Admin/ProdDefectiveCount"]; // prettier-ignore
+  const found = names.map((path) => path.split("/").reduce((at, part) => at?.getChildByName(part), node));
+  for (const state of Object.values(states)) {
+    const current = state.getComponentByName("CurrentState");
+    found.push(current, current.getPropertyByName("Id"), current.getPropertyByName("Number"));
+  }
+  found.filter((one) => one).forEach((one) => space.installHistoricalDataNode(one, { maxOnlineValues: 1000 }));
+}
 await server.start();
 
 function variable(name, path) {
@@ -116,7 +160,34 @@ function counts([name, path, rows]) {
   put(variable(name, path), new Variant({ dataType: DataType.ExtensionObject, arrayType: VariantArrayType.Array, value }));
 }
 
+function alarm([name, code, active, severity]) {
+  const condition = conditions[`${name} ${code}`];
+  if (active) condition.activateAlarm();
+  else condition.deactivateAlarm(false);
+  condition.raiseNewCondition({ message: `${code} on ${name}`, severity, quality: StatusCodes.Good, retain: active });
+}
+
+function acknowledge([name, code]) {
+  const condition = conditions[`${name} ${code}`];
+  condition.acknowledgeCondition?.();
+  condition.currentBranch().setAckedState(true);
+  condition.raiseNewCondition({ message: "seen", severity: condition.currentBranch().getSeverity(), quality: StatusCodes.Good, retain: true });
+}
+
+function forget() {
+  const engines = [server.engine._orphanPublishEngine, ...Object.values(server.engine._sessions).map((session) => session.publishEngine)];
+  for (const engine of engines.filter((one) => one)) {
+    for (const subscription of [...engine.subscriptions]) {
+      subscription.terminate();
+    }
+  }
+}
+
 function answer(order) {
+  if (order.alarm) alarm(order.alarm);
+  if (order.acknowledge) acknowledge(order.acknowledge);
+  if (order.overflow) space.rootFolder.objects.server.raiseEvent("EventQueueOverflowEventType", {});
+  if (order.forget) forget();
   if (order.state) goTo(order.state);
   if (order.counts) counts(order.counts);
   if (order.set) {

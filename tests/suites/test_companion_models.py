@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.support.edge import AgentProcess, Host, config_text
 from tests.support.third_party import Peer
 from tests.support.wait import eventually
 
+DEVICES = ("MC-01", "PRESS-01", "FILL-01")
 ROOT = 'root = "nsu=urn:gemba:test:plc;s={name}"'
 
 
@@ -99,15 +101,19 @@ def follow(machines: Machines, host: Host) -> None:
     machines.order(set=["FILL-01", "Status/EquipmentBlocked", False])
 
 
+def change_all(machines: Machines) -> None:
+    machines.order(state=["MC-01", "program", "Interrupted"])
+    machines.order(set=["MC-01", "Production/Statistics/PartsProducedInLifetime", 1204])
+    machines.order(counts=["FILL-01", "Admin/ProdProcessedCount", [[17, 117], [4, 4]]])
+    machines.order(state=["MC-01", "program", "Running"])
+
+
 def kill_and_go_on(machines: Machines, host: Host, agent: AgentProcess) -> None:
     """A state put together from four nodes of which one changed while no agent ran: the others are known from before the kill."""
     machines.order(set=["MC-01", "Monitoring/MachineTool/OperationMode", 1])
     eventually(lambda: host.last("MC-01", "state") == "producing", 30)
     agent.kill()
-    machines.order(state=["MC-01", "program", "Interrupted"])
-    machines.order(set=["MC-01", "Production/Statistics/PartsProducedInLifetime", 1204])
-    machines.order(counts=["FILL-01", "Admin/ProdProcessedCount", [[17, 117], [4, 4]]])
-    machines.order(state=["MC-01", "program", "Running"])
+    change_all(machines)
     agent.start()
     eventually(lambda: (host.last("MC-01", "good_total"), host.last("FILL-01", "good_total")) == (1204, 119), 60)
     machines.order(state=["PRESS-01", "item", "Executing"])
@@ -115,6 +121,82 @@ def kill_and_go_on(machines: Machines, host: Host, agent: AgentProcess) -> None:
     eventually(lambda: (host.last("MC-01", "state"), host.last("PRESS-01", "state")) == ("setup", "producing"), 60)
     assert host.values("MC-01", "state")[-4:] == ["producing", "stopped", "producing", "setup"], "what happened while no agent ran, once each"
     assert host.values("PRESS-01", "state")[-2:] == ["fault", "producing"]
+
+
+def alarms(host: Host) -> list[Any]:
+    return [host.last(device, "alarm") for device in DEVICES]
+
+
+def no_gap(host: Host, *devices: str) -> None:
+    for device in devices:
+        assert host.values(device, "gap") == [] and host.values(device, "samples_gap") == [], device
+
+
+def test_alarms_come_from_conditions_the_gravest_first_and_outlive_a_kill(machines: Machines, tmp_path: Path) -> None:
+    machines.begin()
+    machines.order(alarm=["FILL-01", "No bottles", True, 300])  # active before anybody looks
+    with plant(machines, tmp_path) as (config, host):
+        agent = AgentProcess(config)
+        agent.start()
+        try:
+            eventually(lambda: alarms(host) == ["", "", "No bottles"], 60)
+            for code, active, severity in (("4711", True, 500), ("0815", True, 800), ("0815", False, 800)):
+                machines.order(alarm=["MC-01", code, active, severity])
+            machines.order(acknowledge=["MC-01", "4711"])
+            machines.order(alarm=["FILL-01", "No bottles", False, 300])
+            eventually(lambda: alarms(host) == ["4711", "", ""], 30)
+            agent.kill()
+            machines.order(alarm=["MC-01", "4711", False, 500])
+            machines.order(alarm=["MC-01", "0815", True, 100])
+            agent.start()
+            eventually(lambda: alarms(host) == ["0815", "", ""], 60)
+            no_gap(host, *DEVICES)
+            machines.order(overflow=True)
+            eventually(lambda: all(host.values(device, "samples_gap") for device in DEVICES), 30, why="what was dropped is said")
+            machines.order(alarm=["MC-01", "0815", False, 100])
+            eventually(lambda: alarms(host) == ["", "", ""], 30)
+        finally:
+            agent.terminate()
+        assert host.values("MC-01", "alarm") == ["", "4711", "0815", "4711", "", "0815", "0815", ""], "once each; and what it was after the overflow"
+        assert host.values("FILL-01", "alarm") == ["No bottles", "", ""]
+        assert host.values("PRESS-01", "alarm") == ["", ""]
+        (lost,) = [json.loads(text) for text in host.values("MC-01", "samples_gap")]
+        assert lost["cause"] == "overflow" and "alarm" in lost["detail"]
+        assert host.values("MC-01", "gap") == []
+
+
+def test_where_the_subscription_is_gone_the_servers_history_fills_the_time_and_conditions_are_asked_for(machines: Machines, tmp_path: Path) -> None:
+    """What the nodes said while no agent ran is put together as if it had been heard. PRESS-01 has no history: a gap."""
+    machines.begin()
+    with plant(machines, tmp_path) as (config, host):
+        agent = AgentProcess(config)
+        agent.start()
+        try:
+            follow(machines, host)
+            machines.order(set=["MC-01", "Monitoring/MachineTool/OperationMode", 1])
+            eventually(lambda: host.last("MC-01", "state") == "producing", 30)
+            agent.kill()
+            machines.order(alarm=["PRESS-01", "Guard open", True, 500])
+            change_all(machines)
+            machines.order(forget=True)
+            agent.start()
+            eventually(lambda: (host.last("MC-01", "good_total"), host.last("FILL-01", "good_total")) == (1204, 119), 60)
+            eventually(lambda: len(host.values("PRESS-01", "gap")) == 1 and alarms(host) == ["", "Guard open", ""], 60)
+            machines.order(forget=True)  # beside a living agent
+            machines.order(alarm=["PRESS-01", "Guard open", False, 500])
+            eventually(lambda: len(host.values("PRESS-01", "gap")) == 2 and alarms(host) == ["", "", ""], 60)
+        finally:
+            agent.terminate()
+        no_gap(host, "MC-01", "FILL-01")
+        for device in ("MC-01", "FILL-01"):
+            marked = json.loads(host.values(device, "read_afterwards")[0])
+            assert marked["cause"] == "edge_down" and "history" in marked["detail"]
+        assert host.values("MC-01", "state") == ["producing", "setup", "producing", "stopped", "producing"]
+        assert host.values("MC-01", "good_total") == [1200, 1203, 1204]
+        assert host.values("FILL-01", "good_total") == [113, 116, 119]
+        assert host.values("PRESS-01", "read_afterwards") == []
+        assert [json.loads(text)["cause"] for text in host.values("PRESS-01", "gap")] == ["edge_down", "source_lost"]
+        assert host.values("PRESS-01", "alarm") == ["", "Guard open", ""]
 
 
 def test_they_are_seen_and_proposed_by_browse(machines: Machines, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,6 +96,7 @@ class Item:
     node: ua.NodeId
     words: str
     deadband: Deadband = NO_DEADBAND
+    events: ua.EventFilter | None = None  # with it the item tells events, not values
 
 
 class Connection:
@@ -219,7 +220,7 @@ class Connection:
                 if ua.StatusCode(result.status).is_good():
                     out.ids[item.handle] = result.id
                     needed = queue_needed(subscription.publishing_s, result.sampling_ms / 1000.0)
-                    if 0 < result.queue < needed:
+                    if 0 < result.queue < needed and item.events is None:
                         out.short.append(f"{item.words} ({result.queue} of {needed})")
                 elif refusals.refused(item.handle, step, result.status):
                     again.append(item)
@@ -234,8 +235,10 @@ class Connection:
     ) -> list[items.Made]:
         """Their results, in order. Several calls are on their way at once where the profile says so; a call that is too big is halved."""
         queue = queue_wanted(subscription.publishing_s, config.sampling_interval_s, config.queue_size)
-        asked = [items.Asked(item.node, item.handle, filters.of(step, item.deadband)) for item, step in zip(wanted, steps, strict=True)]
-        calls = 1 if any(one.filter is not None for one in asked) else profile.calls  # a filter that is refused shows in the first call
+        asked = [
+            items.Asked(item.node, item.handle, item.events or filters.of(step, item.deadband)) for item, step in zip(wanted, steps, strict=True)
+        ]
+        calls = 1 if any(step != filters.NONE for step in steps) else profile.calls  # a filter that is refused shows in the first call
         parts = deque(_parts(asked, min(profile.items_per_call, refusals.items_per_call or profile.items_per_call)))
         on_way: deque[tuple[Sequence[items.Asked], asyncio.Future[Any]]] = deque()
         out: dict[int, items.Made] = {}
@@ -320,6 +323,15 @@ class Connection:
         except _TRANSPORT_ERRORS as error:
             raise _lost(error) from error
         return decoded(bytes(data), self._layouts)
+
+    async def call(self, method: ua.CallMethodRequest) -> ua.StatusCode:
+        """What the server says to a method; its outputs are left."""
+        try:
+            return (await self.client.uaclient.session.call([method]))[0].StatusCode
+        except ua.UaStatusCodeError as error:
+            return ua.StatusCode(error.code)
+        except (*_TRANSPORT_ERRORS, IndexError) as error:
+            raise _lost(error) from error
 
     # --- history -------------------------------------------------------------------------------------------------------------
     async def history(self, nodes: Sequence[ua.NodeId], from_ms: int, to_ms: int, profile: Profile) -> list[list[ua.DataValue] | None]:
@@ -447,22 +459,6 @@ async def _lost_when_broken(call: Any) -> Any:
         return await call
     except _TRANSPORT_ERRORS as error:
         raise _lost(error) from error
-
-
-def _monitored(item: Item, sampling_s: float, queue: int, wanted_filter: ua.DataChangeFilter | None) -> ua.MonitoredItemCreateRequest:
-    request = ua.MonitoredItemCreateRequest()
-    request.ItemToMonitor.NodeId = item.node
-    request.ItemToMonitor.AttributeId = ua.AttributeIds.Value
-    request.MonitoringMode = ua.MonitoringMode.Reporting
-    wanted = request.RequestedParameters
-    wanted.ClientHandle = item.handle
-    wanted.SamplingInterval = sampling_s * 1000.0
-    wanted.QueueSize = queue
-    wanted.DiscardOldest = True
-    if wanted_filter is not None:
-        wanted.Filter = wanted_filter
-    # Equal values with a new stamp are not news; the default trigger (status or value) is what every server has.
-    return request
 
 
 def node_id(text: str, default_namespace: str | None, prefix: str, namespaces: Sequence[str]) -> ua.NodeId:

@@ -16,6 +16,7 @@ import numpy as np
 from edge_agent.contract.payload import DataType
 from edge_agent.events import Batch, ClockSet, Resumed, SourceEvent
 from edge_agent.pipeline.columns import Columns, Value
+from edge_agent.sources.opcua.alarms import NotYet
 from edge_agent.sources.source import Sink
 
 State = dict[str, dict[str, Value]]  # "known": input -> raw value; "said": metric -> value
@@ -33,7 +34,10 @@ class Combination:
 
 
 class Combiner:
-    """`base`: the first input number. `readings`: what a raw value of an input means (a state's number -> its name). `names`: the inputs in words."""
+    """`base`: the first input number. `readings`: what a raw value of an input means (a state's number -> its name). `names`: the inputs in words.
+
+    `folds`: inputs of which each value adds to what is known (a machine's conditions): known, told -> known. A gap does not forget those.
+    """
 
     def __init__(
         self,
@@ -41,9 +45,10 @@ class Combiner:
         combinations: Sequence[Combination],
         readings: Mapping[int, Callable[[Value], Value]],
         names: Mapping[int, str] | None = None,
+        folds: Mapping[int, Callable[[Value, Value], Value]] | None = None,
     ) -> None:
         self._base, self._combinations, self._readings = base, combinations, readings
-        self._names = names or {}
+        self._names, self._folds = names or {}, folds or {}
         self._known: dict[int, Value] = {}
         self._said: dict[int, Value] = {}
 
@@ -60,7 +65,7 @@ class Combiner:
         for t_ms, group in groupby(mine, key=lambda one: one[0]):
             changed = [at for _, at in group]
             for at in changed:
-                self._known[rows[at][0]] = rows[at][3]
+                self._learn(rows[at][0], rows[at][3])
             touched = {rows[at][0] for at in changed}
             lost = any(at in overflow for at in changed)
             fresh = any(at in initial for at in changed)
@@ -69,12 +74,19 @@ class Combiner:
         marks = np.array([first for _, first, _ in kept], np.bool_) if batch.initial is not None else None
         return replace(batch, columns=made, initial=marks, overflow=[at for at, (_, _, lost) in enumerate(kept) if lost])
 
+    def _learn(self, number: int, value: Value) -> None:
+        fold = self._folds.get(number)
+        self._known[number] = value if fold is None else fold(self._known.get(number), value)
+
     def _made(self, touched: set[int], t_ms: int, *, always: bool) -> list[tuple[int, int, int, Value]]:
         out = []
         for one in self._combinations:
             if not touched & set(one.inputs.values()) or not all(number in self._known for number in one.inputs.values()):
                 continue
-            value = self.value(one)
+            try:
+                value = self.value(one)
+            except NotYet:
+                continue
             if not always and one.tag in self._said and self._said[one.tag] == value:
                 continue
             self._said[one.tag] = value
@@ -98,13 +110,14 @@ class Combiner:
             if one.device in devices:
                 self._said.pop(one.tag, None)
                 for number in one.inputs.values():
-                    self._known.pop(number, None)
+                    if number not in self._folds:
+                        self._known.pop(number, None)
 
     def know(self, number: int, value: Value) -> None:
         self._known[number] = value
 
     def value(self, one: Combination) -> Value:
-        """What the metric is now."""
+        """What the metric is now. Raises NotYet."""
         known = {name: self._reading(number) for name, number in one.inputs.items()}
         return one.rule(known)
 

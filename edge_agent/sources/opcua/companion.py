@@ -249,9 +249,9 @@ MODELS: Final[Mapping[str, Model]] = {model.name: model for model in (OPC40501, 
 
 
 def keys_of(name: str) -> tuple[str, ...]:
-    """Metric keys that a device with `model = name` has; of all models for "auto"."""
+    """Metric keys that a device with `model = name` has; of all models for "auto". The alarm comes from events (`alarms.py`), not from nodes."""
     models = MODELS.values() if name == "auto" else (MODELS[name],)
-    return tuple(dict.fromkeys(output.key for model in models for output in model.outputs))
+    return (*dict.fromkeys(output.key for model in models for output in model.outputs), "alarm")
 
 
 def states_of(name: str) -> dict[str, S]:

@@ -14,6 +14,7 @@ from edge_agent.pipeline.columns import Value
 from edge_agent.sources.opcua import companion
 from edge_agent.sources.opcua.browse import node_text
 from edge_agent.sources.opcua.client import node_id, plain
+from edge_agent.sources.opcua.conditions import Place, place
 from edge_agent.sources.opcua.config import OpcUaDevice
 from edge_agent.sources.opcua.walk import Walk, read, types_of, walk
 
@@ -28,6 +29,7 @@ class Resolved:
     model: companion.Model
     root: str
     inputs: Mapping[str, str]
+    below: frozenset[Place] = frozenset()  # the root and all below it, where they were just looked at
 
     def outputs(self) -> list[companion.Output]:
         """The metrics that can be had here."""
@@ -58,7 +60,7 @@ async def resolve(client: Client, namespaces: Sequence[str], device_id: str, dev
         found = companion.MODELS[str(device.model)]
     text = node_text(root, namespaces)
     inputs = await _inputs(client, namespaces, walked, found) if found is not None else {}
-    resolved = Resolved(found, text, inputs) if found is not None else None
+    resolved = Resolved(found, text, inputs, places(root, walked, namespaces)) if found is not None else None
     if resolved is None or not any(output.key == "state" for output in resolved.outputs()):
         wanted = found.title if found is not None else "OPC 40001-1, OPC 40501-1, OPC 30050"
         raise SourceMisconfigured(
@@ -68,6 +70,17 @@ async def resolve(client: Client, namespaces: Sequence[str], device_id: str, dev
             "请修改 root 和 model;`browse` 会显示配套规范的位置。",
         )
     return resolved
+
+
+def places(root: Any, walked: Walk, namespaces: Sequence[str]) -> frozenset[Place]:
+    """A machine's own nodes, as the sources of its events are told from those of others."""
+    return frozenset(place(node, namespaces) for node in (root, *(one.id for one in walked.nodes)))
+
+
+async def places_below(client: Client, root: str, namespaces: Sequence[str]) -> frozenset[Place]:
+    """The same for a root as the config says it (`nsu=…;s=…`). Raises SourceMisconfigured, asyncua's and the transport's errors."""
+    node = node_id(root, None, "", namespaces)
+    return places(node, await walk(client, node, namespaces, BELOW_MAX), namespaces)
 
 
 async def _root(client: Client, namespaces: Sequence[str], device_id: str, device: OpcUaDevice) -> Any:

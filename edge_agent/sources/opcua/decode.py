@@ -20,7 +20,7 @@ from edge_agent.pipeline.columns import joined as columns_joined
 from edge_agent.sources.opcua import packml_counts, skip
 
 EPOCH_100NS = 116_444_736_000_000_000  # 1970-01-01 in 100 ns since 1601
-SERVICE_FAULT, PUBLISH_RESPONSE, REPUBLISH_RESPONSE, DATA_CHANGE, STATUS_CHANGE = 397, 829, 835, 811, 820
+SERVICE_FAULT, PUBLISH_RESPONSE, REPUBLISH_RESPONSE, DATA_CHANGE, STATUS_CHANGE, EVENTS = 397, 829, 835, 811, 820, 916
 OVERFLOW = 0x480  # InfoType DataValue + Overflow bit (OPC 10000-4, 7.39.1)
 _BAD = 0x80000000
 NO_TIME = -1
@@ -65,10 +65,11 @@ class Response:
     changes: list[Changes]
     status: int | None = None  # of a StatusChangeNotification
     published_ms: float | None = None  # when the server sent it, by the server's clock; None where it does not say
+    events: list[bytes] | None = None  # encoded EventNotificationLists (`conditions.py` reads them)
 
     @property
     def is_keep_alive(self) -> bool:
-        return not self.changes and self.status is None
+        return not self.changes and self.status is None and self.events is None
 
 
 def fault(body: bytes) -> int | None:
@@ -141,6 +142,8 @@ def _message(body: bytes, at: int, layouts: Layouts, out: Response) -> Response:
                 out.changes.append(layouts.items(body, items, at + 4, at + size))
         elif type_id == STATUS_CHANGE:
             (out.status,) = struct.unpack_from("<I", body, at)
+        elif type_id == EVENTS:
+            out.events = [*(out.events or ()), body[at : at + size]]
         at += size
     return out
 

@@ -17,8 +17,10 @@ from asyncua.ua.ua_binary import extensionobject_to_binary, nodeid_to_binary
 
 REQUEST = b"\x01\x00\xef\x02"  # NodeId i=751, CreateMonitoredItemsRequest_Encoding_DefaultBinary
 RESPONSE = b"\x01\x00\xf2\x02"  # i=754
+EVENT_QUEUE = 1000  # events that a server keeps between two sendings
 # AttributeId Value, no IndexRange, no DataEncoding, MonitoringMode Reporting: the same for every item
 _READ_VALUE = struct.pack("<IiHii", int(ua.AttributeIds.Value), -1, 0, -1, int(ua.MonitoringMode.Reporting))
+_READ_EVENTS = struct.pack("<IiHii", int(ua.AttributeIds.EventNotifier), -1, 0, -1, int(ua.MonitoringMode.Reporting))
 _BEFORE_FILTER = struct.Struct("<Id")  # ClientHandle, SamplingInterval
 _AFTER_FILTER = struct.Struct("<I?")  # QueueSize, DiscardOldest
 _NO_FILTER = b"\x00\x00\x00"
@@ -28,11 +30,11 @@ _RESULT = np.dtype([("status", "<u4"), ("id", "<u4"), ("sampling_ms", "<f8"), ("
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An item to be made. `filter`: None for every change of status or value."""
+    """An item to be made. `filter`: None for every change of status or value; with an EventFilter it tells events."""
 
     node: ua.NodeId
     handle: int
-    filter: ua.DataChangeFilter | None = None
+    filter: ua.DataChangeFilter | ua.EventFilter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,9 @@ def request(subscription: int, asked: Sequence[Asked], sampling_ms: float, queue
     behind = _AFTER_FILTER.pack(queue, True)
     for one in asked:
         wanted = _NO_FILTER if one.filter is None else extensionobject_to_binary(one.filter)
+        if isinstance(one.filter, ua.EventFilter):
+            out += (_node(one.node), _READ_EVENTS, _BEFORE_FILTER.pack(one.handle, 0.0), wanted, _AFTER_FILTER.pack(EVENT_QUEUE, True))
+            continue
         out += (_node(one.node), _READ_VALUE, _BEFORE_FILTER.pack(one.handle, sampling_ms), wanted, behind)
     return b"".join(out)
 

@@ -1,9 +1,9 @@
-"""A source's devices that a companion model describes: found when the connection opens, combined as long as it lasts."""
+"""A source's devices that a companion model describes: found when the connection opens, combined as long as it lasts; their alarms by events."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from asyncua import Client
@@ -11,8 +11,10 @@ from asyncua import Client
 from edge_agent.pipeline.columns import Value
 from edge_agent.pipeline.tags import Tag
 from edge_agent.sources.kind import Setup
+from edge_agent.sources.opcua import alarms
 from edge_agent.sources.opcua.combine import Combination, Combiner, CombiningSink, State
-from edge_agent.sources.opcua.companion_nodes import Resolved, resolve
+from edge_agent.sources.opcua.companion_nodes import Resolved, places_below, resolve
+from edge_agent.sources.opcua.conditions import SERVER, Desk, Place, tells_events
 from edge_agent.sources.opcua.config import OpcUaConfig, OpcUaDevice, OpcUaMetric
 from edge_agent.sources.source import ReadResult, Sink
 
@@ -29,6 +31,8 @@ class ModelDevices:
         self._combiner = Combiner(0, (), {})
         self._state: State | None = None  # of before a restart of the agent
         self._found: dict[str, Resolved] = {}
+        self._places: tuple[list[str], dict[str, frozenset[Place]]] = ([], {})  # namespaces, and each device's nodes: for the sources of events
+        self.desk = Desk({}, ())
         self._base = 0
         self._combinations: list[tuple[str, str, str, Combination]] = []  # device, metric, where, how
 
@@ -44,6 +48,7 @@ class ModelDevices:
         out: list[Wanted] = []
         readings: dict[int, Callable[[Value], Value]] = {}
         names: dict[int, str] = {}
+        folds: dict[int, Callable[[Value, Value], Value]] = {}
         self._combinations = []
         before, self._found = self._found if as_before else {}, {}
         for device_id, device in self._devices.items():
@@ -59,8 +64,13 @@ class ModelDevices:
                 if reading is not None:
                     readings[number] = reading
             self._combine(device_id, found, own)
+        numbers_of = await self._events(client, namespaces, self._base + len(out), as_before=as_before)
+        for device_id, number in numbers_of.items():
+            names[number], folds[number] = f"{device_id}.{alarms.EVENTS}", alarms.folded
+        if numbers_of:  # one item tells those of all; it stands behind the values
+            out.append(_events_of(list(numbers_of.items())[-1], self._devices, self._indices))
         state, self._state = self._state or self._combiner.state(), None
-        self._combiner = Combiner(self._base, [one for _, _, _, one in self._combinations], readings, names)
+        self._combiner = Combiner(self._base, [one for _, _, _, one in self._combinations], readings, names, folds)
         self._combiner.go_on(state)
         return out
 
@@ -72,6 +82,26 @@ class ModelDevices:
                 tag = self._tags[device_id, output.key].number
                 one = Combination(tag, inputs, output.rule, self._indices[device_id], f"{device_id}.{output.key}")
                 self._combinations.append((device_id, output.key, f"{found.model.title} {found.root}", one))
+
+    async def _events(self, client: Client, namespaces: Sequence[str], first: int, *, as_before: bool) -> dict[str, int]:
+        """Device -> the number of its input that events are told to; empty where the server has none, or every alarm has a node."""
+        wanted = [device_id for device_id, metrics in self._metrics.items() if cast("OpcUaMetric", metrics["alarm"]).node is None]
+        if not wanted or not await tells_events(client):
+            self.desk = Desk({}, namespaces)
+            return {}
+        known = self._places[1] if as_before and self._places[0] == list(namespaces) else {}
+        places: dict[str, frozenset[Place]] = {}
+        for device_id in wanted:
+            found = self._found[device_id]
+            places[device_id] = found.below or known.get(device_id) or await places_below(client, found.root, namespaces)
+        self._places = list(namespaces), places
+        numbers = {device_id: first + place for place, device_id in enumerate(wanted)}
+        for device_id, number in numbers.items():
+            tag = self._tags[device_id, "alarm"].number
+            one = Combination(tag, {alarms.EVENTS: number}, alarms.alarm, self._indices[device_id], f"{device_id}.alarm")
+            self._combinations.append((device_id, "alarm", "", one))
+        self.desk = Desk({number: places[device_id] for device_id, number in numbers.items()}, namespaces)
+        return numbers
 
     def sink(self, sink: Sink) -> Sink:
         """The way to the worker: inputs go in, metrics come out."""
@@ -107,9 +137,18 @@ class ModelDevices:
         """What the inputs that were kept make."""
         out = []
         for device_id, key, where, one in self._combinations:
+            if key == "alarm":  # told as an event, when it comes
+                continue
             value = self._combiner.value(one)
             out.append(ReadResult(device_id, key, where, value, None, "" if value is not None else "the server has no value for it now"))
         return out
+
+
+def _events_of(last: tuple[str, int], devices: Mapping[str, OpcUaDevice], indices: Mapping[str, int]) -> Wanted:
+    """The item that tells events."""
+    device_id, number = last
+    tag = Tag(number, indices[device_id], alarms.EVENTS, alarms.EVENTS)
+    return tag, devices[device_id], OpcUaMetric(node=SERVER), f"{device_id}.{alarms.EVENTS}"
 
 
 def _asked(device: OpcUaDevice) -> str:

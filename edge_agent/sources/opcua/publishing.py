@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from edge_agent.errors import SourceLost
 from edge_agent.events import Batch, Continued, Resumed
-from edge_agent.pipeline.columns import Columns
+from edge_agent.pipeline.columns import Columns, joined
 from edge_agent.sources.opcua import client, decode
 from edge_agent.sources.opcua.history import Afterwards
 from edge_agent.sources.opcua.resume import Held, following
@@ -82,6 +82,7 @@ class PublishLoop:
         self._settle_ms = settle_s * 1000.0 * self._clock.speed
         self._silence_s = 3 * made.keep_alive_s + self._config.timeout_s
         self._delay_ms = 0.0
+        self._conditions_due = False  # what is active must be asked for again
         self._durable_ms = 0  # when the proven moment has reached this, everything handed in is durable
 
     async def run(self) -> None:
@@ -195,6 +196,9 @@ class PublishLoop:
             return  # an old one once more: taken already
         held.next_sequence = following(response.sequence)
         await self._put(self._batch(response, arrived_ms, self._until))
+        if self._conditions_due:
+            self._conditions_due = False
+            await self._source.refresh(self._connection, held.subscription.id, self._sink)
 
     def _hand_in(self, response: decode.Response, *, repeated: bool) -> None:
         self._sink.put(self._batch(response, self._clock.now_ms(), None, repeated=repeated))
@@ -222,6 +226,8 @@ class PublishLoop:
         columns, overflow = decode.joined(response.changes)
         self._to_tags(columns)
         overflow += self._watch.note(columns)
+        if response.events is not None:
+            columns, overflow = self._with_events(response.events, columns, overflow, arrived_ms)
         self._source.health.values += len(columns)
         initial = self._initial(columns)
         t_ms = columns.t_ms
@@ -245,6 +251,14 @@ class PublishLoop:
         stored = partial(self._loop.call_soon_threadsafe, held.on_stored, sequence)
         memory = held.memory(sequence) if config.resume_s else None
         return Batch(self._source.devices, columns, until_ms, durable_ms, initial, self._start.resumed_ms, overflow, stored, memory, repeated)
+
+    def _with_events(self, bodies: Sequence[bytes], columns: Columns, overflow: list[int], arrived_ms: int) -> tuple[Columns, list[int]]:
+        """Columns and dropped rows, with what the events say behind them."""
+        told = self._source.events.told(bodies, arrived_ms, self._config.max_clock_skew_s * 1000.0)
+        self._conditions_due |= told.ask_again
+        if told.unreadable:
+            self._source.health.note("events", "events of the server cannot be understood and are passed over.", "服务器的部分事件无法解读,已忽略。")
+        return joined([columns, Columns.of(told.rows)]), overflow + [len(columns) + row for row in told.lost]
 
     def _to_tags(self, columns: Columns) -> None:
         """Client handles -> tag numbers."""
@@ -284,7 +298,7 @@ class PublishLoop:
         return first if news.any() else None
 
     def _initial_due(self) -> bool:
-        return bool(self._fresh_left) and time.monotonic() < self._fresh_until_s
+        return (bool(self._fresh_left) and time.monotonic() < self._fresh_until_s) or self._source.events.awaits
 
     async def _let_go(self) -> None:
         """As much is received and not stored as may be, and nothing is on its way that could move the proven moment: it moves to the newest value.

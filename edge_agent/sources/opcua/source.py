@@ -15,12 +15,15 @@ import numpy as np
 
 from edge_agent.contract.clock import Clock
 from edge_agent.errors import SourceMisconfigured
-from edge_agent.events import Remembered
+from edge_agent.events import Batch, Remembered
 from edge_agent.health import SourceHealth
+from edge_agent.pipeline.columns import Columns
 from edge_agent.pipeline.tags import Tag
 from edge_agent.sources.kind import Setup
 from edge_agent.sources.opcua import client, decode, security
+from edge_agent.sources.opcua.alarms import EVENTS
 from edge_agent.sources.opcua.browse import browse_variables
+from edge_agent.sources.opcua.conditions import Desk, event_filter, refresh
 from edge_agent.sources.opcua.config import OpcUaConfig, OpcUaMetric
 from edge_agent.sources.opcua.filters import Deadband, Filters
 from edge_agent.sources.opcua.history import afterwards
@@ -66,7 +69,7 @@ class OpcUaSource:
             values = await connection.read([item.node for item in items])
         out = []
         for (tag, _, _, words), item, value in zip(self._wanted, items, values, strict=True):
-            if self._models.takes(tag, client.plain(value)[1]):
+            if item.events is not None or self._models.takes(tag, client.plain(value)[1]):
                 continue
             device, _, metric = words.partition(".")
             _, raw = client.plain(value)
@@ -96,9 +99,20 @@ class OpcUaSource:
 
     def _items(self, namespaces: list[str]) -> list[client.Item]:
         return [
-            client.Item(handle, client.node_id(str(metric.node), device.namespace, device.node_prefix, namespaces), words, _deadband(tag, metric))
+            client.Item(
+                handle,
+                client.node_id(str(metric.node), device.namespace, device.node_prefix, namespaces),
+                words,
+                _deadband(tag, metric),
+                event_filter(namespaces) if tag.role == EVENTS else None,
+            )
             for handle, (tag, device, metric, words) in enumerate(self._wanted)
         ]
+
+    @property
+    def events(self) -> Desk:
+        """Where events become rows of this session's inputs."""
+        return self._models.desk
 
     # --- what outlives a session ---------------------------------------------------------------------------------------------
     def recall(self, found: Remembered) -> None:
@@ -151,7 +165,8 @@ class OpcUaSource:
     def _hash(self, items: Sequence[client.Item]) -> str:
         config = self.config
         settings = (config.publishing_interval_s, config.sampling_interval_s, config.queue_size)
-        return items_hash(settings, [(item.handle, f"{item.node.to_string()} {item.deadband}") for item in items])
+        words = [f"{item.node.to_string()} {item.deadband if item.events is None else item.events}" for item in items]
+        return items_hash(settings, [(item.handle, text) for item, text in zip(items, words, strict=True)])
 
     async def _resumed(self, connection: client.Connection, server: client.Server, items: Sequence[client.Item], sink: Sink) -> PublishLoop | None:
         """Takes up the subscription of before, with what was missed meanwhile; None when a new one is needed."""
@@ -224,7 +239,7 @@ class OpcUaSource:
         resumed_ms = self.clock.now_ms()
         reader = None
         if before is not None and before.until_ms:
-            tags = [(self._wanted[item.handle][0], item.node) for item in items if item.handle not in refused]
+            tags = [(self._wanted[item.handle][0], item.node) for item in items if item.handle not in refused and item.events is None]
             reader = await afterwards(connection, server, self.devices, tags, before.until_ms)
         if reader is None:
             restarted = self._held is not None and self._held.run.server == server.run.server and self._held.run != server.run
@@ -235,15 +250,36 @@ class OpcUaSource:
         until_ms = before.until_ms if before is not None else 0
         self._held = Held(made, server.run, self._hash(items), tuple(refused), offset, until_ms=until_ms, ids=watched.ids)
         self._watch.start(connection, server, self._held, items)
-        fresh = frozenset(int(self.tag_numbers[item.handle]) for item in items if item.handle not in refused)
+        fresh = frozenset(int(self.tag_numbers[item.handle]) for item in items if item.handle not in refused and item.events is None)
+        if any(item.events is not None and item.handle not in refused for item in items):
+            await self.refresh(connection, made.id, sink, resumed_ms)
         return Start(None, fresh, resumed_ms, reader)
+
+    async def refresh(self, connection: client.Connection, subscription: int, sink: Sink, since_ms: int = 0) -> None:
+        """Asks what conditions are active; where the server cannot say, what was known of them is not known any more.
+
+        `since_ms`: when the subscription began; 0: it goes on.
+        """
+        if await refresh(connection, subscription):
+            if since_ms:
+                self.events.expect(since_ms)
+        else:
+            sink.put(Batch(self.devices, Columns.of(self.events.unknown(self.clock.now_ms()))))
 
     def connected(self) -> None:
         self.health.status, self.health.error, self.health.error_zh = "connected", "", ""
 
     def _say_refused(self, items: Sequence[client.Item], refused: Mapping[int, str]) -> None:
-        self.health.failed = {item.words: refused[item.handle] for item in items if item.handle in refused}
-        if len(refused) == len(items):
+        values = [item for item in items if item.events is None]
+        self.health.failed = {item.words: refused[item.handle] for item in values if item.handle in refused}
+        for item in items:
+            if item.events is not None and item.handle in refused:
+                self.health.note(
+                    "alarms",
+                    f"the server tells no events ({refused[item.handle]}); name the nodes of the alarms: alarm = {{ node = … }}.",
+                    f"服务器不提供事件({refused[item.handle]});请用 alarm = {{ node = … }} 指定报警节点。",
+                )
+        if len(self.health.failed) == len(values):
             raise SourceMisconfigured(
                 f"None of the {len(items)} nodes can be watched ({next(iter(self.health.failed.items()))}).",
                 f"{len(items)} 个节点都无法订阅。",
