@@ -16,7 +16,7 @@ from tests.support.edge import AgentProcess, Host, config_text
 from tests.support.third_party import Peer
 from tests.support.wait import eventually
 
-DEVICES = ("MC-01", "PRESS-01", "FILL-01")
+DEVICES = ("MC-01", "PRESS-01", "FILL-01")  # and GUARD: PRESS-01 once more as a machine without a model, its alarm alone
 ROOT = 'root = "nsu=urn:gemba:test:plc;s={name}"'
 
 
@@ -48,11 +48,12 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 
 @contextlib.contextmanager
 def plant(machines: Machines, folder: Path) -> Iterator[tuple[Path, Host]]:
-    """A config for the three machines, and a host at its broker."""
+    """A config for the machines, and a host at its broker."""
     source = (
         f'[sources.PLC]\ntype = "opcua"\nurl = "opc.tcp://127.0.0.1:{machines.port}"\nsecurity = "none"\npublishing_interval_s = 0.05\n'
         f'settle_s = 0.15\n[sources.PLC.devices.MC-01]\nmodel = "auto"\n{ROOT.format(name="MC-01")}\n'
         f'[sources.PLC.devices.PRESS-01]\nmodel = "opc40001"\n{ROOT.format(name="PRESS-01")}\n[sources.PLC.devices.FILL-01]\nmodel = "packml"\n'
+        '[sources.PLC.devices.GUARD]\nnamespace = "urn:gemba:test:plc"\nmetrics = { alarm = { events = "s=PRESS-01" } }\n'
     )
     with mosquitto(folder) as broker, Host(broker) as host:
         config = folder / "edge.toml"
@@ -61,19 +62,34 @@ def plant(machines: Machines, folder: Path) -> Iterator[tuple[Path, Host]]:
         assert host.errors == []
 
 
-def test_states_counters_and_orders_come_without_a_node_in_the_config_and_a_kill_misses_nothing(machines: Machines, tmp_path: Path) -> None:
+def test_states_counters_orders_and_alarms_come_without_a_node_in_the_config_and_a_kill_misses_nothing(machines: Machines, tmp_path: Path) -> None:
     machines.begin()
+    machines.order(alarm=["FILL-01", "No bottles", True, 300])  # active before anybody looks
     with plant(machines, tmp_path) as (config, host):
         agent = AgentProcess(config)
         agent.start()
         try:
             follow(machines, host)
+            follow_alarms(machines, host)
             kill_and_go_on(machines, host, agent)
+            no_gap(host, *DEVICES)  # a sub machine that is not active is no loss, nor is a restart
+            drop_events(machines, host)
         finally:
             agent.terminate()
-        for device in ("MC-01", "PRESS-01", "FILL-01"):
-            assert host.values(device, "gap") == [], "a sub machine that is not active is no loss, nor is a restart"
-            assert host.values(device, "samples_gap") == []
+        no_gap(host, *DEVICES, samples=False)
+        assert host.values("FILL-01", "alarm") == ["No bottles", "", ""]
+        assert host.values("PRESS-01", "alarm") == ["", ""]
+        assert host.values("MC-01", "alarm") == ["", "4711", "0815", "4711", "", "0815", "0815", ""], "once each; and what it was after the overflow"
+
+
+def alarms(host: Host) -> list[Any]:
+    return [host.last(device, "alarm") for device in DEVICES]
+
+
+def no_gap(host: Host, *devices: str, samples: bool = True) -> None:
+    for device in devices:
+        assert host.values(device, "gap") == [], device
+        assert not samples or host.values(device, "samples_gap") == [], device
 
 
 def follow(machines: Machines, host: Host) -> None:
@@ -101,6 +117,25 @@ def follow(machines: Machines, host: Host) -> None:
     machines.order(set=["FILL-01", "Status/EquipmentBlocked", False])
 
 
+def follow_alarms(machines: Machines, host: Host) -> None:
+    """The gravest of what is active, whether a person has seen it or not."""
+    eventually(lambda: alarms(host) == ["", "", "No bottles"], 30)
+    for code, active, severity in (("4711", True, 500), ("0815", True, 800), ("0815", False, 800)):
+        machines.order(alarm=["MC-01", code, active, severity])
+    machines.order(acknowledge=["MC-01", "4711"])
+    machines.order(alarm=["FILL-01", "No bottles", False, 300])
+    eventually(lambda: alarms(host) == ["4711", "", ""], 30)
+
+
+def drop_events(machines: Machines, host: Host) -> None:
+    machines.order(overflow=True)
+    eventually(lambda: all(host.values(device, "samples_gap") for device in DEVICES), 30, why="what was dropped is said")
+    machines.order(alarm=["MC-01", "0815", False, 100])
+    eventually(lambda: alarms(host) == ["", "", ""], 30)
+    (lost,) = [json.loads(text) for text in host.values("MC-01", "samples_gap")]
+    assert lost["cause"] == "overflow" and "alarm" in lost["detail"]
+
+
 def change_all(machines: Machines) -> None:
     machines.order(state=["MC-01", "program", "Interrupted"])
     machines.order(set=["MC-01", "Production/Statistics/PartsProducedInLifetime", 1204])
@@ -114,55 +149,16 @@ def kill_and_go_on(machines: Machines, host: Host, agent: AgentProcess) -> None:
     eventually(lambda: host.last("MC-01", "state") == "producing", 30)
     agent.kill()
     change_all(machines)
+    machines.order(alarm=["MC-01", "4711", False, 500])
+    machines.order(alarm=["MC-01", "0815", True, 100])
     agent.start()
     eventually(lambda: (host.last("MC-01", "good_total"), host.last("FILL-01", "good_total")) == (1204, 119), 60)
+    eventually(lambda: alarms(host) == ["0815", "", ""], 60)
     machines.order(state=["PRESS-01", "item", "Executing"])
     machines.order(set=["MC-01", "Monitoring/MachineTool/OperationMode", 2])
     eventually(lambda: (host.last("MC-01", "state"), host.last("PRESS-01", "state")) == ("setup", "producing"), 60)
     assert host.values("MC-01", "state")[-4:] == ["producing", "stopped", "producing", "setup"], "what happened while no agent ran, once each"
     assert host.values("PRESS-01", "state")[-2:] == ["fault", "producing"]
-
-
-def alarms(host: Host) -> list[Any]:
-    return [host.last(device, "alarm") for device in DEVICES]
-
-
-def no_gap(host: Host, *devices: str) -> None:
-    for device in devices:
-        assert host.values(device, "gap") == [] and host.values(device, "samples_gap") == [], device
-
-
-def test_alarms_come_from_conditions_the_gravest_first_and_outlive_a_kill(machines: Machines, tmp_path: Path) -> None:
-    machines.begin()
-    machines.order(alarm=["FILL-01", "No bottles", True, 300])  # active before anybody looks
-    with plant(machines, tmp_path) as (config, host):
-        agent = AgentProcess(config)
-        agent.start()
-        try:
-            eventually(lambda: alarms(host) == ["", "", "No bottles"], 60)
-            for code, active, severity in (("4711", True, 500), ("0815", True, 800), ("0815", False, 800)):
-                machines.order(alarm=["MC-01", code, active, severity])
-            machines.order(acknowledge=["MC-01", "4711"])
-            machines.order(alarm=["FILL-01", "No bottles", False, 300])
-            eventually(lambda: alarms(host) == ["4711", "", ""], 30)
-            agent.kill()
-            machines.order(alarm=["MC-01", "4711", False, 500])
-            machines.order(alarm=["MC-01", "0815", True, 100])
-            agent.start()
-            eventually(lambda: alarms(host) == ["0815", "", ""], 60)
-            no_gap(host, *DEVICES)
-            machines.order(overflow=True)
-            eventually(lambda: all(host.values(device, "samples_gap") for device in DEVICES), 30, why="what was dropped is said")
-            machines.order(alarm=["MC-01", "0815", False, 100])
-            eventually(lambda: alarms(host) == ["", "", ""], 30)
-        finally:
-            agent.terminate()
-        assert host.values("MC-01", "alarm") == ["", "4711", "0815", "4711", "", "0815", "0815", ""], "once each; and what it was after the overflow"
-        assert host.values("FILL-01", "alarm") == ["No bottles", "", ""]
-        assert host.values("PRESS-01", "alarm") == ["", ""]
-        (lost,) = [json.loads(text) for text in host.values("MC-01", "samples_gap")]
-        assert lost["cause"] == "overflow" and "alarm" in lost["detail"]
-        assert host.values("MC-01", "gap") == []
 
 
 def test_where_the_subscription_is_gone_the_servers_history_fills_the_time_and_conditions_are_asked_for(machines: Machines, tmp_path: Path) -> None:
@@ -197,6 +193,7 @@ def test_where_the_subscription_is_gone_the_servers_history_fills_the_time_and_c
         assert host.values("PRESS-01", "read_afterwards") == []
         assert [json.loads(text)["cause"] for text in host.values("PRESS-01", "gap")] == ["edge_down", "source_lost"]
         assert host.values("PRESS-01", "alarm") == ["", "Guard open", ""]
+        assert host.values("GUARD", "alarm") == ["", "Guard open", ""], "found by its source, without a model"
 
 
 def test_they_are_seen_and_proposed_by_browse(machines: Machines, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

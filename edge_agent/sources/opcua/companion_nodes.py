@@ -77,9 +77,9 @@ def places(root: Any, walked: Walk, namespaces: Sequence[str]) -> frozenset[Plac
     return frozenset(place(node, namespaces) for node in (root, *(one.id for one in walked.nodes)))
 
 
-async def places_below(client: Client, root: str, namespaces: Sequence[str]) -> frozenset[Place]:
-    """The same for a root as the config says it (`nsu=…;s=…`). Raises SourceMisconfigured, asyncua's and the transport's errors."""
-    node = node_id(root, None, "", namespaces)
+async def places_below(client: Client, root: str, device: OpcUaDevice, namespaces: Sequence[str]) -> frozenset[Place]:
+    """The same for a root as the config says it. Raises SourceMisconfigured, asyncua's and the transport's errors."""
+    node = node_id(root, device.namespace, device.node_prefix, namespaces)
     return places(node, await walk(client, node, namespaces, BELOW_MAX), namespaces)
 
 

@@ -25,6 +25,12 @@ class OpcUaMetric(MetricConfig):
         "OPC UA 节点;未写 nsu= 时用设备的命名空间",
     )
 
+    events: str | None = option(
+        None,
+        "alarm only, instead of node: the machine's object; its active alarm conditions (OPC UA events) make the alarm",
+        "仅用于 alarm,代替 node:设备对象的节点;其活动的报警条件(OPC UA 事件)即为报警",
+    )
+
     deadband_percent: float = option(
         0.0,
         "plain samples: changes smaller than this share of the node's range (EURange) are not sent; a server that cannot is asked for `deadband`",
@@ -42,7 +48,7 @@ class OpcUaMetric(MetricConfig):
         le=86400,
     )
 
-    @field_validator("node")
+    @field_validator("node", "events")
     @classmethod
     def _node_form(cls, value: str | None) -> str | None:
         if value is not None and not _NODE.fullmatch(value):
@@ -140,13 +146,20 @@ class OpcUaConfig(SourceBase):
             raise PydanticCustomError("user_key_missing", "user_certificate and user_key belong together", {})
         for device_id, device in self.devices.items():
             for name, metric in device.metrics.items():
+                if metric.events is not None and (metric.node is not None or name != "alarm"):
+                    raise PydanticCustomError(
+                        "events_here",
+                        "device {device}, metric {metric}: events stands at the alarm, instead of node",
+                        {"device": device_id, "metric": name},
+                    )
                 if metric.node is None and device.model is not None and name in keys_of(device.model):
                     continue
-                if metric.node is None:
+                node = metric.node or metric.events
+                if node is None:
                     raise PydanticCustomError(
                         "node_missing", "device {device}, metric {metric}: node is missing", {"device": device_id, "metric": name}
                     )
-                if device.namespace is None and not metric.node.startswith("nsu="):
+                if device.namespace is None and not node.startswith("nsu="):
                     raise PydanticCustomError(
                         "namespace_missing", "device {device}: namespace is missing (the URI, not the index)", {"device": device_id}
                     )

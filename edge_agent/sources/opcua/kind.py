@@ -32,10 +32,13 @@ def _across(raw: Mapping[str, Any]) -> Iterator[Fault]:
     for device_id, device in devices.items() if isinstance(devices, dict) else ():
         metrics = device.get("metrics") if isinstance(device, dict) else None
         for metric, given in metrics.items() if isinstance(metrics, dict) else ():
-            node = given.get("node") if isinstance(given, dict) else None
+            node, events = (given.get("node"), given.get("events")) if isinstance(given, dict) else (None, None)
             path = ("devices", device_id, "metrics", metric)
+            if events is not None and (node is not None or metric != "alarm"):
+                yield Fault(path, "events_here", "events stands at the alarm only, instead of node; remove one of the two")
             if node is None and device.get("model") in (*MODELS, "auto") and metric in keys_of(device["model"]):
                 continue
+            node = node if node is not None else events
             if node is None:
                 yield Fault(path, "node_missing", "node is missing; add it (`browse` lists them)")
             elif "namespace" not in device and not str(node).startswith("nsu="):
@@ -72,6 +75,7 @@ KIND = Kind(
         "fingerprint_missing": 'trust = "fingerprint" 需要 server_fingerprint,或写 trust = "person"',
         "user_key_missing": "user_certificate 和 user_key 须同时给出",
         "node_missing": "缺少 node",
+        "events_here": "events 只能用于 alarm,并代替 node",
         "namespace_missing": "缺少 namespace(写 URI,不写序号)",
     },
     cautions=_cautions,

@@ -8,6 +8,7 @@ from typing import cast
 
 from asyncua import Client
 
+from edge_agent.config_model import MetricConfig
 from edge_agent.pipeline.columns import Value
 from edge_agent.pipeline.tags import Tag
 from edge_agent.sources.kind import Setup
@@ -28,6 +29,7 @@ class ModelDevices:
         self._devices = {device_id: device for device_id, device in config.devices.items() if device.model is not None}
         self._tags, self._indices = setup.tags, setup.indices
         self._metrics = {device_id: setup.devices[device_id].metrics for device_id in self._devices}
+        self._alarmed = _alarmed(config, self._metrics)
         self._combiner = Combiner(0, (), {})
         self._state: State | None = None  # of before a restart of the agent
         self._found: dict[str, Resolved] = {}
@@ -37,7 +39,7 @@ class ModelDevices:
         self._combinations: list[tuple[str, str, str, Combination]] = []  # device, metric, where, how
 
     def __bool__(self) -> bool:
-        return bool(self._devices)
+        return bool(self._devices or self._alarmed)
 
     async def resolve(self, client: Client, namespaces: Sequence[str], fixed: Sequence[Wanted], *, as_before: bool = False) -> list[Wanted]:
         """The inputs of every device's metrics. `as_before`: the server has not restarted since they were found, so they are where they were.
@@ -68,7 +70,7 @@ class ModelDevices:
         for device_id, number in numbers_of.items():
             names[number], folds[number] = f"{device_id}.{alarms.EVENTS}", alarms.folded
         if numbers_of:  # one item tells those of all; it stands behind the values
-            out.append(_events_of(list(numbers_of.items())[-1], self._devices, self._indices))
+            out.append(self._item(*list(numbers_of.items())[-1]))
         state, self._state = self._state or self._combiner.state(), None
         self._combiner = Combiner(self._base, [one for _, _, _, one in self._combinations], readings, names, folds)
         self._combiner.go_on(state)
@@ -85,23 +87,30 @@ class ModelDevices:
 
     async def _events(self, client: Client, namespaces: Sequence[str], first: int, *, as_before: bool) -> dict[str, int]:
         """Device -> the number of its input that events are told to; empty where the server has none, or every alarm has a node."""
-        wanted = [device_id for device_id, metrics in self._metrics.items() if cast("OpcUaMetric", metrics["alarm"]).node is None]
-        if not wanted or not await tells_events(client):
+        if not self._alarmed or not await tells_events(client):
             self.desk = Desk({}, namespaces)
             return {}
         known = self._places[1] if as_before and self._places[0] == list(namespaces) else {}
         places: dict[str, frozenset[Place]] = {}
-        for device_id in wanted:
-            found = self._found[device_id]
-            places[device_id] = found.below or known.get(device_id) or await places_below(client, found.root, namespaces)
+        for device_id, (device, root) in self._alarmed.items():
+            if root is not None:
+                places[device_id] = known.get(device_id) or await places_below(client, root, device, namespaces)
+            else:
+                found = self._found[device_id]
+                places[device_id] = found.below or known.get(device_id) or await places_below(client, found.root, device, namespaces)
         self._places = list(namespaces), places
-        numbers = {device_id: first + place for place, device_id in enumerate(wanted)}
+        numbers = {device_id: first + place for place, device_id in enumerate(self._alarmed)}
         for device_id, number in numbers.items():
             tag = self._tags[device_id, "alarm"].number
             one = Combination(tag, {alarms.EVENTS: number}, alarms.alarm, self._indices[device_id], f"{device_id}.alarm")
             self._combinations.append((device_id, "alarm", "", one))
         self.desk = Desk({number: places[device_id] for device_id, number in numbers.items()}, namespaces)
         return numbers
+
+    def _item(self, device_id: str, number: int) -> Wanted:
+        """What tells events."""
+        tag = Tag(number, self._indices[device_id], alarms.EVENTS, alarms.EVENTS)
+        return tag, self._alarmed[device_id][0], OpcUaMetric(node=SERVER), f"{device_id}.{alarms.EVENTS}"
 
     def sink(self, sink: Sink) -> Sink:
         """The way to the worker: inputs go in, metrics come out."""
@@ -144,11 +153,16 @@ class ModelDevices:
         return out
 
 
-def _events_of(last: tuple[str, int], devices: Mapping[str, OpcUaDevice], indices: Mapping[str, int]) -> Wanted:
-    """The item that tells events."""
-    device_id, number = last
-    tag = Tag(number, indices[device_id], alarms.EVENTS, alarms.EVENTS)
-    return tag, devices[device_id], OpcUaMetric(node=SERVER), f"{device_id}.{alarms.EVENTS}"
+def _alarmed(config: OpcUaConfig, models: Mapping[str, Mapping[str, MetricConfig]]) -> dict[str, tuple[OpcUaDevice, str | None]]:
+    """Devices whose alarm comes from events, and the object whose conditions are meant (None: the model's)."""
+    out: dict[str, tuple[OpcUaDevice, str | None]] = {}
+    for device_id, device in config.devices.items():
+        given = device.metrics.get("alarm")
+        if given is not None and given.events is not None:
+            out[device_id] = device, given.events
+        elif device_id in models and (given is None or given.node is None):
+            out[device_id] = device, None
+    return out
 
 
 def _asked(device: OpcUaDevice) -> str:

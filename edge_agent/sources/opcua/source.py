@@ -279,7 +279,7 @@ class OpcUaSource:
                     f"the server tells no events ({refused[item.handle]}); name the nodes of the alarms: alarm = {{ node = … }}.",
                     f"服务器不提供事件({refused[item.handle]});请用 alarm = {{ node = … }} 指定报警节点。",
                 )
-        if len(self.health.failed) == len(values):
+        if values and len(self.health.failed) == len(values):
             raise SourceMisconfigured(
                 f"None of the {len(items)} nodes can be watched ({next(iter(self.health.failed.items()))}).",
                 f"{len(items)} 个节点都无法订阅。",
