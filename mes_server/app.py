@@ -260,7 +260,10 @@ def create_app(settings: Settings, *, clock: Clock, real: Clock | None = None) -
         finally:
             app.state.ready = False
             for service in reversed(started):
-                await service.stop()
+                try:
+                    await service.stop()
+                except Exception:  # supervision boundary: the others are stopped all the same, the broker's process above all
+                    log.exception("%s did not stop in good order", type(service).__name__)
             await asyncio.to_thread(acts.stop)
             db.close()
 

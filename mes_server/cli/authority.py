@@ -16,6 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edge_agent.contract.clock import PlantClock
 from mes_server.ingest.edge_lists import write_private
+from mes_server.kit.files import write_whole
 
 CA_DAYS = 3_650
 DAYS_MAX = 3_650
@@ -126,4 +127,4 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
 
 
 def _write_certificate(path: Path, certificate: x509.Certificate) -> None:
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    write_whole(path, certificate.public_bytes(serialization.Encoding.PEM), 0o644)

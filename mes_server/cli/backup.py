@@ -23,8 +23,9 @@ from mes_server.telemetry.copying import ask_for_copy
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-KEPT_FILES = ("badge.key", sealing.ANCHORS_NAME)
+KEPT_FILES = ("badge.key", sealing.ANCHORS_NAME, "broker/edges.json")  # the last: who was revoked stays so after a restore
 KEPT_FOLDERS = ("photos", "broker/users")
+HALF_WRITTEN = shutil.ignore_patterns(".*")  # the server writes beside us; such a file may be gone before it is copied
 CHUNK = 1 << 20
 
 
@@ -40,10 +41,11 @@ def backup(settings: Settings, args: argparse.Namespace) -> int:
             revision = migrations.current(db.reader)
         for name in KEPT_FILES:
             if (settings.data_dir / name).is_file():
+                (partial / name).parent.mkdir(exist_ok=True, mode=0o700)
                 shutil.copy2(settings.data_dir / name, partial / name)
         for name in KEPT_FOLDERS:
             if (settings.data_dir / name).is_dir():
-                shutil.copytree(settings.data_dir / name, partial / name)
+                shutil.copytree(settings.data_dir / name, partial / name, dirs_exist_ok=True, ignore=HALF_WRITTEN)
         telemetry = _copy_telemetry(settings, partial)
         write_manifest(partial, revision=revision, telemetry=telemetry)
         final = out / f"gemba-{stamp()}"
@@ -141,6 +143,7 @@ def restore(settings: Settings, args: argparse.Namespace) -> int:
             dumps.put_back(db, args.source)
             for name in KEPT_FILES:
                 if (args.source / name).is_file():
+                    (settings.data_dir / name).parent.mkdir(exist_ok=True, mode=0o700)
                     shutil.copy2(args.source / name, settings.data_dir / name)
             for name in KEPT_FOLDERS:
                 if (args.source / name).is_dir():

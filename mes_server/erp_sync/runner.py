@@ -5,6 +5,7 @@ Works in plant time where it waits for business (how often a confirmation is sen
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import random
@@ -24,6 +25,7 @@ from mes_server.kit.http import Kit
 
 log = logging.getLogger("gemba.erp")
 REAL_WAIT_S_MIN = 0.05
+REAL_WAIT_S_MAX = 60.0  # after failures in a row
 DELIVER_BATCH = 32
 REFUSED_BATCH = 50
 
@@ -67,20 +69,29 @@ class ErpSync:
     async def stop(self) -> None:
         self._stop.set()
         if self._thread is not None:
-            self._thread.join(timeout=15)
+            await asyncio.to_thread(self._thread.join, 15)  # its acts and answers need the event loop meanwhile
         self._erp.close()
 
     def _run(self) -> None:
+        failures = 0
         while not self._stop.is_set():
             try:
                 busy = self.turn()
+                failures = 0
             except MesError as error:  # the store is busy or failing: its own words, then again
                 log.warning("ERP sync: %s", error.say("en"))
                 busy = False
-            except Exception:
+            except Exception as error:
                 log.exception("ERP sync failed; it goes on")
                 busy = False
-            self._stop.wait(REAL_WAIT_S_MIN if busy else max(REAL_WAIT_S_MIN, self._poll_s / self._kit.clock.speed))
+                failures += 1
+                self._say(
+                    False,
+                    f"Unexpected {error!r}. It is tried again by itself; the server's log has the details.",
+                    f"意外错误 {error!r}。将自动重试,详情见服务器日志。",
+                )
+            idle_s = max(REAL_WAIT_S_MIN, self._poll_s / self._kit.clock.speed)
+            self._stop.wait(REAL_WAIT_S_MIN if busy else max(idle_s, min(REAL_WAIT_S_MAX, idle_s * 2 ** min(failures, 8))))
 
     def turn(self) -> bool:
         """One round: in, journal, out. True when there may be more to do at once. Used by tests too."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from mes_server.identity.schemas import AddPerson, ChangePerson, PersonView, Rol
 from mes_server.identity.sessions import Sessions, actor_of
 from mes_server.kit.actor import Actor
 from mes_server.kit.acts import Done, after_commit, recorded_ms
+from mes_server.kit.files import write_whole
 from mes_server.kit.http import Kit
 from mes_server.kit.services import Every
 
@@ -113,11 +113,9 @@ class SetupTimes:
 
 def _badge_key(path: Path) -> bytes:
     """The installation's own key, made at the first start, readable by the server's user only."""
-    if not path.exists():
+    if not path.exists() or not path.stat().st_size:  # empty: left by a power cut in the first start; badges made with it could be guessed
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(32))
+        write_whole(path, secrets.token_bytes(32))
     return path.read_bytes()
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
+
+from mes_server.kit.files import write_whole
 
 NAME = "edges.json"
 LOCK = "users.lock"
@@ -49,14 +50,4 @@ def changing(folder: Path) -> Iterator[None]:
 
 def write_private(path: Path, text: str) -> None:
     """Replaces `path` at once; nobody but the owner ever may read it. Two writers never share a file on the way."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_whole(path, text.encode())

@@ -36,6 +36,7 @@ WATCH_EVERY_S = 0.25
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 JETSTREAM_FILE_MB = 512
 LISTS_EVERY_S = 1.0
+STEADY_S = 10.0  # one that ends sooner after its start would do so again at once
 
 
 def nats_binary() -> str:
@@ -77,7 +78,9 @@ class EmbeddedBroker:
         self._stopping = threading.Event()
         self._watcher: threading.Thread | None = None
         self._guard = threading.Lock()
+        self._launched_s = 0.0
         self.restarts = 0
+        self.watch_failures = 0
 
     # --- life ---------------------------------------------------------------------------------------------------------------------
     def start(self) -> Credentials:
@@ -91,6 +94,7 @@ class EmbeddedBroker:
             self._port = _free_port(self._host)
         self.write_config()
         self._launch()
+        self._launched_s = time.monotonic()
         self._watcher = threading.Thread(target=self._watch, name="broker-watch", daemon=True)
         self._watcher.start()
         return self.credentials(SERVER_USER)
@@ -293,18 +297,32 @@ class EmbeddedBroker:
         """Supervision: a broker that dies is started again, at once the first time, then with a growing pause."""
         pause_s = 0.0
         while not self._stopping.wait(WATCH_EVERY_S + pause_s):
-            self._look_at_lists()
-            with self._guard:
-                if self._stopping.is_set() or self._process is None or self._process.poll() is None:
-                    pause_s = 0.0
-                    continue
-                log.error("the broker ended with code %s; starting it again", self._process.returncode)
-                self.restarts += 1
-                try:
-                    self._launch()
-                except (BrokerDidNotStart, BrokerBinaryMissing, OSError) as error:
-                    log.error("the broker could not be started again: %s", error)
-                    pause_s = min(30.0, 2 * pause_s + 1.0)
+            try:
+                pause_s = self._look_after(pause_s)
+            except Exception:  # supervision boundary: without a watch nobody would start a dead broker again
+                log.exception("the watch over the broker met something unexpected; it goes on")
+                self.watch_failures += 1
+                pause_s = _longer(pause_s)
+
+    def _look_after(self, pause_s: float) -> float:
+        """One look, after a pause of `pause_s`; returns the next pause."""
+        self._look_at_lists()
+        with self._guard:
+            if self._stopping.is_set() or self._process is None or self._process.poll() is None:
+                return 0.0
+            log.error("the broker ended with code %s; starting it again", self._process.returncode)
+            self.restarts += 1
+            lived_s, self._launched_s = time.monotonic() - self._launched_s, time.monotonic()
+            try:
+                self._launch()
+            except (BrokerDidNotStart, BrokerBinaryMissing, OSError) as error:
+                log.error("the broker could not be started again: %s", error)
+                return _longer(pause_s)
+            return 0.0 if lived_s > STEADY_S else _longer(pause_s)
+
+
+def _longer(pause_s: float) -> float:
+    return min(30.0, 2 * pause_s + 1.0)
 
 
 def _processes() -> Iterator[tuple[int, list[str]]]:

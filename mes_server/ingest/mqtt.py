@@ -7,6 +7,7 @@ publishes "offline" with the present time before DISCONNECT. MQTT 3.1.1, clean s
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import socket
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from edge_agent.contract.clock import Clock
 from edge_agent.contract.topics import NAMESPACE, state_topic
@@ -28,6 +29,39 @@ log = logging.getLogger(__name__)
 
 RECONNECT_S = (1, 10)  # first and longest pause, whole seconds
 _DATA = ("NBIRTH", "NDATA", "DBIRTH", "DDATA", "DDEATH")
+
+
+class _Client(paho.Client):
+    """paho's loop under supervision: it ends for good over an exception in it and after `disconnect`, and then nobody would read the broker again.
+
+    `ended(error)` hears of each such end; the pause before the next try grows until `well` is called.
+    """
+
+    def __init__(self, ended: Callable[[Exception | None], None], *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._ended = ended
+        self._ends = 0
+        self.stopping = threading.Event()
+
+    def well(self) -> None:
+        self._ends = 0
+
+    def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
+        again = False
+        while not self.stopping.is_set():
+            error: Exception | None = None
+            try:
+                if again:
+                    self.reconnect()
+                super().loop_forever(timeout, retry_first_connection)
+            except Exception as caught:  # noqa: BLE001  supervision boundary
+                error = caught
+            if not self.stopping.is_set():
+                self._ended(error)
+                self._ends += 1
+                self.stopping.wait(min(RECONNECT_S[1], RECONNECT_S[0] * 2 ** min(self._ends - 1, 6)))
+            again = True
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
 class MqttLink:
@@ -45,7 +79,8 @@ class MqttLink:
         self.since_ms = clock.now_ms()
         self.connects = 0
         self.fault = ""
-        client = paho.Client(CallbackAPIVersion.VERSION2, link.client_id, clean_session=True, protocol=paho.MQTTv311)
+        self.failures = 0  # ends of the connection that nobody foresaw
+        client = _Client(self._ended, CallbackAPIVersion.VERSION2, link.client_id, clean_session=True, protocol=paho.MQTTv311)
         client.reconnect_delay_set(RECONNECT_S[0], RECONNECT_S[1])
         client.max_queued_messages_set(1_000)
         if link.user is not None:
@@ -68,7 +103,9 @@ class MqttLink:
     def stop(self) -> None:
         was_online, self.online = self.online, False  # first: our own "offline" comes back to us and must not be corrected now
         if was_online:
-            self._publish_state(online=False, at_ms=max(self._clock.now_ms(), self._birth_ms)).wait_for_publish(2.0)
+            with contextlib.suppress(RuntimeError, ValueError):  # the broker has just gone: our will says it
+                self._publish_state(online=False, at_ms=max(self._clock.now_ms(), self._birth_ms)).wait_for_publish(2.0)
+        self._client.stopping.set()
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -91,6 +128,19 @@ class MqttLink:
             log.error("%s", fault)
         self.fault = fault
 
+    def _ended(self, error: Exception | None) -> None:
+        """The loop came to an end that is none of ours; it begins anew."""
+        if self.online:
+            self.since_ms = self._clock.now_ms()
+        self.online = False
+        if error is None or isinstance(error, OSError):  # refused, or not reached: `fault` says it already
+            return
+        self.failures += 1
+        fault = f"the connection to the broker {self._link.host}:{self._link.port} ended unexpectedly ({error!r}); it is made anew"
+        if fault != self.fault:
+            log.error("%s", fault, exc_info=error)
+        self.fault = fault
+
     def _connected(self, client: paho.Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
             self.fault = f"the broker refuses user {self._link.user!r}: {reason}"
@@ -108,15 +158,18 @@ class MqttLink:
     def _subscribed(self, client: paho.Client, _userdata: Any, mid: int, reasons: Any, _properties: Any) -> None:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
-            self.fault = f"the broker refuses a subscription of user {self._link.user!r}: {', '.join(refused)}"
-            log.error("%s", self.fault)
-            client.disconnect()
+            fault = f"the broker refuses a subscription of user {self._link.user!r}: {', '.join(refused)}; give it the rights, it is asked again"
+            if fault != self.fault:
+                log.error("%s", fault)
+            self.fault = fault
+            client.disconnect()  # and connected anew: rights may be given while we run
             return
         with self._lock:
             self._granted.discard(mid)
             if self._granted:
                 return
         self._publish_state(online=True, at_ms=self._birth_ms)
+        self._client.well()
         self.online, self.fault, self.since_ms = True, "", self._clock.now_ms()
         log.info("host application online at %s:%d", self._link.host, self._link.port)
 

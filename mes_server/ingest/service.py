@@ -129,15 +129,19 @@ class IngestService:
 
     def _stop(self) -> None:
         """Edges are told first (STATE offline), then what has come is committed and answered to nobody; they send the rest again."""
-        if self.mqtt is not None:
-            self.mqtt.stop()
+        with contextlib.ExitStack() as after:  # from the last to the first, whatever fails in one: a broker left behind would hold the port
+            after.callback(self.telemetry.close)
+            if self.broker is not None:
+                after.callback(self.broker.stop)
+            after.callback(self._end_thread)
+            if self.mqtt is not None:
+                self.mqtt.stop()
+
+    def _end_thread(self) -> None:
         self._stopping.set()
         self.inbox.close()
         if self._thread is not None:
             self._thread.join(timeout=30)
-        if self.broker is not None:
-            self.broker.stop()
-        self.telemetry.close()
 
     def load(self) -> None:
         """Opens telemetry; marks of both stores, parked records, devices of the plant: before the first message."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from sqlalchemy.orm import Session
 from edge_agent.contract.clock import iso
 from mes_server.kit.actor import Actor
 from mes_server.kit.acts import Command, Done, ServiceFunction, recorded_ms
+from mes_server.kit.files import write_whole
 from mes_server.kit.http import Page, decode_cursor, encode_cursor
 from mes_server.materials import service as materials
 from mes_server.plant import service as plant
@@ -146,12 +146,7 @@ def store_photo(folder: Path, content: bytes) -> tuple[str, str]:
     target = folder / name[:2] / name
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{name}.{os.getpid()}")
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
+        write_whole(target, content)
     return name, mime
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from mes_server.telemetry.duckdb_store import DuckdbStore
 
 REQUEST = "telemetry-copy.request"
 ANSWER = "telemetry-copy.answer"
+TURN = "telemetry-copy.lock"
 LOOK_S = 0.5
 
 
@@ -34,26 +36,46 @@ class CopyDoor(Every):
             await asyncio.to_thread(self._serve, request)
 
     def _serve(self, request: Path) -> None:
-        target = Path(request.read_text(encoding="utf-8").strip())
+        try:
+            target = Path(request.read_text(encoding="utf-8").strip())
+        except FileNotFoundError:  # who asked has given up
+            return
         why = ""
         try:
             self._store.copy_to(target)
         except MesError as error:
             why = str(error)
-        request.unlink()
+        request.unlink(missing_ok=True)
         partial = self._folder / f"{ANSWER}.new"
         partial.write_text(json.dumps({"target": str(target), "why": why}), encoding="utf-8")
         partial.replace(self._folder / ANSWER)
 
 
 def ask_for_copy(folder: Path, target: Path, *, wait_s: float = 600.0, pause_s: float = 0.1) -> str | None:
-    """From the other process: None when the copy is at `target`, else why not."""
+    """From the other process: None when the copy is at `target`, else why not. Two who ask at once take turns: it is one request and one answer."""
+    import fcntl  # POSIX only
+
+    end = time.monotonic() + wait_s
+    descriptor = os.open(folder / TURN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return _ask(folder, target, end, pause_s)
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    return "another backup is being made"
+                time.sleep(pause_s)
+    finally:
+        os.close(descriptor)
+
+
+def _ask(folder: Path, target: Path, end: float, pause_s: float) -> str | None:
     answer = folder / ANSWER
     answer.unlink(missing_ok=True)
     partial = folder / f"{REQUEST}.new"
     partial.write_text(str(target.resolve()), encoding="utf-8")
     partial.replace(folder / REQUEST)
-    end = time.monotonic() + wait_s
     while time.monotonic() < end:
         if answer.is_file():
             found = json.loads(answer.read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ late samples need no restating. One process writes; DuckDB's own file lock refus
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ from mes_server.telemetry.store import (
     empty_buckets,
 )
 
+log = logging.getLogger(__name__)
 MERGE_AFTER_ROWS = 200_000  # partial roll-up rows appended before they are merged
 _TABLES = """
 create table if not exists series (id integer primary key, device varchar not null, metric varchar not null);
@@ -170,20 +172,27 @@ class DuckdbStore:
             connection.unregister("incoming")
 
     def _merge(self) -> None:
-        """Adds up the partial roll-ups in one transaction."""
-        with self._failing():
-            connection = self._connection
+        """Adds up the partial roll-ups in one transaction. One that fails waits: what was appended before is stored and must not be sent again."""
+        connection = self._connection
+        try:
             connection.execute("begin")
             connection.execute(_MERGE)
             connection.execute("delete from roll")
             connection.execute("insert into roll select * from merged order by minutes, series, bucket")
             connection.execute("drop table merged")
             connection.execute("commit")
-        self._partials = 0
+            self._partials = 0
+        except duckdb.Error as error:
+            log.error("roll-ups are merged later: %s", error)
+            with contextlib.suppress(duckdb.Error):
+                connection.execute("rollback")
+            self._mend(error)
+            self._partials = MERGE_AFTER_ROWS // 2
 
     def _mend(self, error: duckdb.Error) -> None:
-        """A failed checkpoint invalidates the whole database object until it is opened again."""
-        if isinstance(error, duckdb.FatalException) or "invalidated" in str(error):
+        """A failed checkpoint invalidates the whole database object until it is opened again; where that fails too (the disk is still full), the
+        connection stays closed and the next one who fails over it opens it."""
+        if isinstance(error, duckdb.FatalException | duckdb.ConnectionException) or "invalidated" in str(error):
             with contextlib.suppress(duckdb.Error):
                 self._connection.close()
             with contextlib.suppress(TelemetryFailed, TelemetryInUse):

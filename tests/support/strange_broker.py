@@ -58,6 +58,8 @@ class StrangeBroker:
                     self.granted += self.grant < 0x80
                 elif kind == 0xC0:
                     client.sendall(b"\xd0\x00")
+                elif kind == 0xE0:
+                    client.shutdown(socket.SHUT_RDWR)
 
 
 def _length(read: object) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from mes_server.ingest.edge_lists import EdgeLists
 from tests.support.postgres import Cluster
 from tests.support.processes import ServerProcess, run_cli
 from tests.support.wait import eventually
@@ -187,11 +188,15 @@ def test_backup_restore_and_what_damages_them(data: Path, tmp_path: Path) -> Non
     client.post("/people", json=person("P-1", 1))
     (data / "photos").mkdir()
     (data / "photos" / "a.jpg").write_bytes(b"\xff\xd8photo")
+    (data / "broker" / "users").mkdir(parents=True)
+    (data / "broker" / "users" / ".EDGE-L1.json.x.tmp").touch()  # just being written by the server: it may be gone before it is copied
+    EdgeLists(revoked={"EDGE-L1"}).write(data / "broker")
     made = run_cli("backup", "--data", str(data), "--out", str(tmp_path / "backups"))
     assert made.returncode == 0, made.stderr
     server.stop()
     (folder,) = (tmp_path / "backups").iterdir()
-    assert set(json.loads((folder / "manifest.json").read_text())["files"]) >= {"gemba.db", "badge.key", "photos/a.jpg"}
+    files = set(json.loads((folder / "manifest.json").read_text())["files"])
+    assert files >= {"gemba.db", "badge.key", "photos/a.jpg"} and not [name for name in files if name.endswith(".tmp")]
 
     again = run_cli("restore", "--data", str(data), "--from", str(folder))
     assert again.returncode == 1 and "not overwritten" in again.stderr
@@ -199,6 +204,7 @@ def test_backup_restore_and_what_damages_them(data: Path, tmp_path: Path) -> Non
     done = run_cli("restore", "--data", str(other), "--from", str(folder))
     assert done.returncode == 0, done.stdout + done.stderr
     assert (other / "photos" / "a.jpg").read_bytes() == b"\xff\xd8photo"
+    assert EdgeLists.read(other / "broker").revoked == {"EDGE-L1"}, "who was put out stays out"
     server = ServerProcess(other)
     assert "P-1" in {one["code"] for one in sign_in(server.url).get("/people").json()["items"]}
     server.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ from simulators.scenario import load
 from tests.support.orders import plant
 from tests.support.server import RunningServer
 from tests.support.sim import serving
+from tests.support.wait import eventually
 
 KEY = "erp-test-key"
 
@@ -296,3 +298,21 @@ def test_a_backlog_is_gathered_before_the_erp_hears_of_it(make_rig: Callable[...
 
     assert [row["kind"] for row in rig.messages()] == ["progress"]
     assert rig.made() == (4, 0)
+
+
+def test_what_nobody_foresaw_stands_on_the_desk_and_is_tried_again(make_rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = make_rig()
+    connector, well = rig.sync._erp, rig.sync._erp.changes
+    sync = ErpSync(rig.server.kit, connector, poll_s=0.05, confirm_every_s=60, seed=1)
+
+    def odd(entity: str, cursor: str) -> Any:
+        raise KeyError("a field that was always there")
+
+    monkeypatch.setattr(connector, "changes", odd)
+    asyncio.run(sync.start())
+    try:
+        eventually(lambda: "always there" in sync.link.error_en and "日志" in sync.link.error_zh and not sync.link.connected, 20)
+        monkeypatch.setattr(connector, "changes", well)
+        eventually(lambda: sync.link.connected and not sync.link.error_en, 30)
+    finally:
+        asyncio.run(sync.stop())

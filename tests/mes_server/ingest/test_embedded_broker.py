@@ -170,3 +170,26 @@ def test_a_taken_port_is_said_in_words(tmp_path: Path, monkeypatch: pytest.Monke
             broker.start()
         broker.stop()
     assert "broker.port" in refused.value.next_step("en")
+
+
+def test_nothing_ends_the_watch_and_a_broker_that_dies_at_once_again_is_given_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = EmbeddedBroker(tmp_path / "broker", port=0)
+    odd: list[Exception] = [KeyError("what nobody foresaw")]
+    well = made._look_at_lists
+    monkeypatch.setattr(made, "_look_at_lists", lambda: well() if not odd else (_ for _ in ()).throw(odd.pop()))
+    made.start()
+    try:
+        eventually(lambda: made.watch_failures == 1, 20)
+        assert made._watcher is not None and made._watcher.is_alive()
+        made._stopping.set()  # from here on the looks are ours
+        made._watcher.join()
+        made._stopping.clear()
+        for steady_s, pause_s in ((-1.0, 0.0), (3600.0, 1.0), (3600.0, 3.0)):
+            monkeypatch.setattr("mes_server.ingest.embedded_broker.STEADY_S", steady_s)
+            assert made._process is not None
+            made._process.kill()
+            made._process.wait()
+            assert made._look_after((pause_s - 1.0) / 2 if pause_s else 0.0) == pause_s
+            assert _answers(made.port)
+    finally:
+        made.stop()
