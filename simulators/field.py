@@ -14,6 +14,7 @@ from pathlib import Path
 import uvicorn
 
 from edge_agent.contract.clock import Clock
+from simulators import living
 from simulators.erp import Books, build_app
 from simulators.erp.master import fill
 from simulators.ledger import Ledger
@@ -155,7 +156,11 @@ class Field:
         plc = self.plcs[event.line]
         task = asyncio.create_task(self._switch(plc, event), name=f"PLC {event.line}")
         self._restarts.add(task)
-        task.add_done_callback(self._restarts.discard)
+        task.add_done_callback(self._restarted)
+
+    def _restarted(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is None:  # one that failed is kept for `check`
+            self._restarts.discard(task)
 
     async def _switch(self, plc: LinePlc, event: PlcEvent) -> None:
         async with plc.lock:
@@ -184,10 +189,10 @@ class Field:
 
     def check(self) -> None:
         """Raises what ended a part of the plant, if one ended."""
-        for task in self._tasks:
-            if task.done() and not task.cancelled():
-                error = task.exception()
-                raise RuntimeError(f"the simulated {task.get_name()} ended") from error
+        living.check(self._tasks)
+        living.check(self._restarts)
+        for gateway in self.gateways:
+            gateway.check()
 
     async def stop(self) -> None:
         if self._erp is not None:

@@ -252,6 +252,9 @@ confirm_every_s = {max(300.0, 2 * self.options.speed)}
     def alive(self) -> None:
         """Raises StackError when a part ended that should run."""
         self.field.check()
+        self.desk.check()
+        if self.tablets is not None:
+            self.tablets.check()
         for child in (self.server, *self.edges.values()):
             if child.ended:
                 raise StackError(f"{child.name} ended:\n{child.tail()}")

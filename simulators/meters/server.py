@@ -15,6 +15,7 @@ from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from simulators import living
 from simulators.meters.maps import MeterMap
 
 
@@ -84,7 +85,11 @@ class MeterGateway:
             data = SimData(0, count=last + 1, values=0, datatype=DataType.REGISTERS)
             devices.append(SimDevice(unit, simdata=[data], action=partial(_fill, meter, read)))
         self._server = ModbusTcpServer(devices, address=("127.0.0.1", self.port))
-        self._task = asyncio.create_task(self._server.serve_forever())
+        self._task = asyncio.create_task(self._server.serve_forever(), name=f"meters at port {self.port}")
+
+    def check(self) -> None:
+        """Raises what ended the gateway, if it ended."""
+        living.check([self._task] if self._task is not None else [])
 
     async def stop(self) -> None:
         if self._server is not None and self._task is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from simulators import living
 from simulators.operators.api import Api, ApiError
 
 _log = logging.getLogger(__name__)
@@ -24,6 +25,10 @@ class Desk:
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="desk")
+
+    def check(self) -> None:
+        """Raises what ended the desk, if it ended."""
+        living.check([self._task] if self._task is not None else [])
 
     async def stop(self) -> None:
         if self._task is not None:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from edge_agent.contract.clock import Clock, iso
+from simulators import living
 from simulators.model import badge
 from simulators.operators.api import Api, ApiError
 from simulators.physics.events import ActEvent
@@ -83,6 +84,10 @@ class Tablets:
 
     def start(self) -> None:
         self._tasks = [asyncio.create_task(self._serve(tablet), name=f"tablet {tablet.station}") for tablet in self._tablets.values()]
+
+    def check(self) -> None:
+        """Raises what ended a tablet, if one ended."""
+        living.check(self._tasks)
 
     async def drain(self, seconds: float) -> bool:
         """All networks are back; True when everything is sent within `seconds`."""

@@ -17,6 +17,11 @@ from tests.support.wait import eventually
 REFUSED = 0x80
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mes_server.ingest.mqtt.RECONNECT_S", (0, 1))
+
+
 @contextmanager
 def link_to(broker: StrangeBroker) -> Iterator[MqttLink]:
     def put(topic: str, payload: bytes, kept: bool) -> bool:
