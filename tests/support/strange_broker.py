@@ -27,9 +27,15 @@ class StrangeBroker:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._listener.close()
-        if self.last is not None:
-            self.last.close()
+        self.go_away()
+
+    def go_away(self) -> None:
+        """Nobody listens any more, and whoever came last is cut off."""
+        for one in (self._listener, self.last):
+            if one is not None:
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+                one.close()
 
     def say(self, packet: bytes) -> None:
         """To whoever came last."""
