@@ -5,14 +5,15 @@ Knows no driver: what a kind of source needs is described in `sources/<kind>/con
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Union
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from edge_agent.config_model import Id, Model, SourceBase, option, read_secret
-from edge_agent.sources.kinds import KINDS
+from edge_agent.sources.kinds import BY_TYPE, TYPES
 
 
 class BrokerConfig(Model):
@@ -77,10 +78,20 @@ class DeliveryConfig(Model):
     health_s: float = option(5.0, "between health reports (NDATA)", "健康状态上报间隔", "s", ge=0.5, le=300)
 
 
-if TYPE_CHECKING:
-    SourceConfig = SourceBase
-else:  # the union of every kind there is, told apart by `type`
-    SourceConfig = Annotated[Union[tuple(kind.config for kind in KINDS)], Field(discriminator="type")]  # noqa: UP007 - made at run time
+def _of_its_kind(given: Any) -> SourceBase:
+    """The config of one source, checked by the kind that its `type` names; what the kind finds wrong is named with its place."""
+    if isinstance(given, SourceBase):
+        return given
+    if not isinstance(given, Mapping):
+        raise PydanticCustomError("model_type", "this must be a table")
+    if "type" not in given:
+        raise PydanticCustomError("union_tag_not_found", "type is missing")
+    if given["type"] not in TYPES:
+        raise PydanticCustomError("union_tag_invalid", "there is no such type")
+    return BY_TYPE[given["type"]].config.model_validate(given)
+
+
+SourceConfig = Annotated[SourceBase, PlainValidator(_of_its_kind)]
 
 
 class AgentConfig(Model):

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import tomlkit
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
@@ -20,12 +20,11 @@ from pydantic_core import ErrorDetails, PydanticUndefined
 from edge_agent.config import AgentConfig, BrokerConfig, BufferConfig, DeliveryConfig
 from edge_agent.errors import ConfigInvalid
 from edge_agent.sources.kind import Kind, Lang
-from edge_agent.sources.kinds import BY_TYPE, KINDS
+from edge_agent.sources.kinds import BY_TYPE, TYPES
 from edge_agent.sources.registry import resolve_devices
 
 _BROKER_FILES = ("password_file", "credentials_file", "ca_file", "cert_file", "key_file")
-_PATHS = {"path", *_BROKER_FILES}.union(*(kind.files | kind.folders.keys() for kind in KINDS))
-_TYPES = "、".join(f'"{kind.type}"' for kind in KINDS)
+_TYPES = "、".join(f'"{type_}"' for type_ in TYPES)
 _EN = {  # where pydantic's own words are those of a programmer
     "missing": "this is missing",
     "extra_forbidden": "there is no such key",
@@ -56,8 +55,6 @@ _ZH = {
     "metric_name": "名称只能用小写字母、数字和 _,单位在最后",
     "device_twice": "设备在两个数据源下重复",
 }
-for _kind in KINDS:
-    _ZH |= _kind.zh
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +96,16 @@ def check(path: Path) -> tuple[AgentConfig | None, list[Problem]]:
         line = _line_in(str(error)) or text.count("\n") + 1
         return None, [Problem(line, "", f"this is not TOML: {error}", f"不是有效的 TOML:{error}")]
     lines = _Lines(text)
-    _absolute(raw, path.parent.resolve())
-    across, said = _across(raw, lines)
+    kinds = _kinds_in(raw)
+    zh = _ZH.copy()
+    for kind in kinds.values():
+        zh |= kind.zh
+    _absolute(raw, path.parent.resolve(), {"path", *_BROKER_FILES}.union(*(kind.files | kind.folders.keys() for kind in kinds.values())))
+    across, said = _across(raw, lines, zh)
     try:
         config = AgentConfig.model_validate(raw)
     except ValidationError as error:
-        found = [_problem(detail, lines) for detail in error.errors() if detail["type"] not in said and not _is_other_shape(detail)]
+        found = [_problem(detail, lines, zh) for detail in error.errors() if detail["type"] not in said and not _is_other_shape(detail)]
         return None, sorted(found + across, key=lambda problem: problem.line)
     return config, across + _beyond_the_model(config, lines)
 
@@ -114,35 +115,51 @@ def _line_in(message: str) -> int:
     return int(digits) if digits.isdigit() else 0
 
 
-def _absolute(raw: Any, folder: Path) -> None:
-    """Relative paths are relative to the config file."""
+def _tables(raw: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], Kind]]:
+    """(name, table, kind) of each source that names a kind there is, in a config that may hold any nonsense."""
+    sources = raw.get("sources")
+    for name, source in sources.items() if isinstance(sources, dict) else ():
+        if isinstance(source, dict) and source.get("type") in TYPES:
+            yield name, source, BY_TYPE[source["type"]]
+
+
+def _kinds_in(raw: Mapping[str, Any]) -> dict[str, Kind]:
+    return {kind.type: kind for _, _, kind in _tables(raw)}
+
+
+def _absolute(raw: Any, folder: Path, paths: Set[str]) -> None:
+    """Relative paths (the values of `paths`) are relative to the config file."""
     if isinstance(raw, dict):
         for key, value in raw.items():
-            if key in _PATHS and isinstance(value, str):
+            if key in paths and isinstance(value, str):
                 raw[key] = str(folder / value)
             elif key != "metrics":  # a metric's path leads into a message, not to a file
-                _absolute(value, folder)
+                _absolute(value, folder, paths)
         if "edge" in raw and "group" in raw:
             buffer = raw.setdefault("buffer", {})
             if isinstance(buffer, dict):
                 buffer.setdefault("path", str(folder / "edge.buffer"))
-            for source in (raw.get("sources") or {}).values() if isinstance(raw.get("sources"), dict) else ():
-                kind = BY_TYPE.get(str(source.get("type"))) if isinstance(source, dict) else None
-                for key, default in kind.folders.items() if kind is not None else ():
+            for _, source, kind in _tables(raw):
+                for key, default in kind.folders.items():
                     source.setdefault(key, str(folder / default))
     elif isinstance(raw, list):
         for value in raw:
-            _absolute(value, folder)
+            _absolute(value, folder, paths)
 
 
 class _Lines:
     """Where the keys of a TOML text stand: headers and assignments, found by their dotted path."""
 
     def __init__(self, text: str) -> None:
-        self._at: dict[tuple[str, ...], int] = {}
+        self._text = text
+
+    @cached_property
+    def _at(self) -> dict[tuple[str, ...], int]:
+        """Dotted path -> line. Only a config with something wrong in it asks."""
+        at: dict[tuple[str, ...], int] = {}
         prefix: tuple[str, ...] = ()
         counts: dict[tuple[str, ...], int] = {}
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(self._text.splitlines(), 1):
             bare = line.strip()
             if bare.startswith("["):
                 keys = _dotted(bare.strip("[]").partition("]")[0])
@@ -152,10 +169,11 @@ class _Lines:
                     keys = (*keys, str(index))
                 prefix = keys
                 for depth in range(1, len(keys) + 1):
-                    self._at.setdefault(keys[:depth], number)
+                    at.setdefault(keys[:depth], number)
             elif "=" in bare and not bare.startswith("#"):
                 keys = (*prefix, *_dotted(bare.partition("=")[0]))
-                self._at.setdefault(keys, number)
+                at.setdefault(keys, number)
+        return at
 
     def of(self, path: Iterable[str]) -> int:
         """The line of the deepest part of `path` that is there."""
@@ -168,6 +186,8 @@ class _Lines:
 
 
 def _dotted(text: str) -> tuple[str, ...]:
+    import tomlkit  # only a config with something wrong in it needs it
+
     try:
         key = tomlkit.parse(f"{text.strip()} = 0")
     except tomlkit.exceptions.ParseError:
@@ -186,12 +206,10 @@ def _is_other_shape(detail: ErrorDetails) -> bool:
     return detail["loc"][-2:] == ("states", "str") and isinstance(detail.get("input"), dict)
 
 
-def _problem(detail: ErrorDetails, lines: _Lines) -> Problem:
+def _problem(detail: ErrorDetails, lines: _Lines, words: Mapping[str, str]) -> Problem:
     path = [str(part) for part in detail["loc"] if part != "[key]" and not str(part).startswith("dict[")]
-    if path[0] == "sources" and len(path) > 2 and path[2] in BY_TYPE:
-        del path[2]  # the kind by which the union was told apart
     en = _EN.get(detail["type"], detail["msg"])
-    zh = _ZH.get(detail["type"], detail["msg"])
+    zh = words.get(detail["type"], detail["msg"])
     given = detail.get("input")
     if detail["type"] not in ("missing", "extra_forbidden") and isinstance(given, (str, int, float, bool)):
         en, zh = f"{en} (is {given!r})", f"{zh}(现为 {given!r})"
@@ -199,16 +217,14 @@ def _problem(detail: ErrorDetails, lines: _Lines) -> Problem:
     return Problem(lines.of(path), ".".join(path), f"{en}{hint[0]}", f"{zh}{hint[1]}")
 
 
-def _across(raw: dict[str, Any], lines: _Lines) -> tuple[list[Problem], set[str]]:
+def _across(raw: dict[str, Any], lines: _Lines, zh: Mapping[str, str]) -> tuple[list[Problem], set[str]]:
     """What a kind checks across keys, said at once with the rest; and the kinds of error that need not be said again by the model."""
     out: list[Problem] = []
     said: set[str] = set()
-    sources = raw.get("sources")
-    for name, source in sources.items() if isinstance(sources, dict) else ():
-        kind = BY_TYPE.get(str(source.get("type"))) if isinstance(source, dict) else None
-        for fault in kind.across(source) if kind is not None else ():
+    for name, source, kind in _tables(raw):
+        for fault in kind.across(source):
             path = ("sources", name, *fault.path)
-            out.append(Problem(lines.of(path), ".".join(path), fault.en, _ZH[fault.kind]))
+            out.append(Problem(lines.of(path), ".".join(path), fault.en, zh[fault.kind]))
             said.add(fault.kind)
     return out, said
 
@@ -230,7 +246,7 @@ def _nearest(key: str) -> str | None:
     import difflib
 
     models: list[type[BaseModel]] = [AgentConfig, BrokerConfig, BufferConfig, DeliveryConfig]
-    for kind in KINDS:
+    for kind in BY_TYPE.values():
         models += (kind.config, kind.device, kind.metric)
     known = {info.alias or name for model in models for name, info in model.model_fields.items()}
     found = difflib.get_close_matches(key, known, 1, 0.75)

@@ -50,6 +50,7 @@ _LEAN_PAGES = 64  # free pages that a lean buffer tries to have
 _PAGES_MAX = 4_294_967_294
 _GIVEN_UP = "-reserve"
 _FULL_CHECK_BYTES = 64_000_000  # a larger file is checked page by page only after a fault (seconds a GB)
+_CACHE_KB = 512  # SQLite's own default is 2,000: what is sent again is read once, in order, and needs no cache
 WAL_BYTES = 8_000_000
 DAMAGED_MS = 5_000  # what a damaged record spans at most when no neighbour tells: watched_until comes as often
 COMMIT_WAL_BYTES = 40_000  # what a small commit writes to the WAL
@@ -136,6 +137,7 @@ class Buffer:
             mode = db.execute("pragma journal_mode=wal").fetchone()[0]
             if mode != "wal":  # it says so, it does not raise
                 raise sqlite3.OperationalError(f"the disk does not let it write ahead (journal mode {mode})")
+            db.execute(f"pragma cache_size=-{_CACHE_KB}")
             db.execute("pragma synchronous=full")
             db.execute("pragma wal_autocheckpoint=0")
             db.execute("begin immediate")

@@ -1,17 +1,35 @@
-"""Every kind of source there is, in the order in which `sample-config` shows them. A new kind is one line here and one folder."""
+"""Every kind of source there is, in the order in which `sample-config` shows them. A new kind is one word here and one folder.
+
+A kind is imported when a config names it: what an edge box does not read need not be in its memory.
+"""
 
 from __future__ import annotations
 
-from edge_agent.sources.dlt645.kind import KIND as DLT645
-from edge_agent.sources.dsmr.kind import KIND as DSMR
-from edge_agent.sources.enip.kind import KIND as ENIP
-from edge_agent.sources.kind import Kind
-from edge_agent.sources.mbus.kind import KIND as MBUS
-from edge_agent.sources.modbus.kind import KIND as MODBUS
-from edge_agent.sources.mqtt.kind import KIND as MQTT
-from edge_agent.sources.mtconnect.kind import KIND as MTCONNECT
-from edge_agent.sources.opcua.kind import KIND as OPCUA
-from edge_agent.sources.s7.kind import KIND as S7
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import cast
 
-KINDS: tuple[Kind, ...] = (OPCUA, MODBUS, MBUS, DLT645, DSMR, MTCONNECT, S7, ENIP, MQTT)
-BY_TYPE: dict[str, Kind] = {kind.type: kind for kind in KINDS}
+from edge_agent.sources.kind import Kind
+
+TYPES = ("opcua", "modbus", "mbus", "dlt645", "dsmr", "mtconnect", "s7", "enip", "mqtt")
+
+
+class _Kinds(Mapping[str, Kind]):
+    """`sources/<type>/kind.py`'s KIND by its type."""
+
+    def __getitem__(self, type_: str) -> Kind:
+        if type_ not in TYPES:
+            raise KeyError(type_)
+        return cast("Kind", import_module(f"edge_agent.sources.{type_}.kind").KIND)
+
+    def __contains__(self, type_: object) -> bool:
+        return type_ in TYPES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TYPES)
+
+    def __len__(self) -> int:
+        return len(TYPES)
+
+
+BY_TYPE: Mapping[str, Kind] = _Kinds()

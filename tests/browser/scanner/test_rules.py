@@ -50,16 +50,25 @@ def focused_scan(one: Tablet, at: int, code: str) -> str:
 def test_a_scan_never_types_and_presses_nothing(tablet: TabletOf, floor: Floor) -> None:
     """Each control in turn has the focus: three bursts, no number changes, no button fires, no field fills."""
     floor.run()
-    one = tablet()
-    one.see("chip-10")
-    acts: list[str] = []
-    one.page.on("request", lambda request: acts.append(request.url) if "/acts" in request.url else None)
-    controls = int(one.page.evaluate(f"{FOCUSABLE}.length"))
-    assert controls >= 18
-    for at in range(controls):
-        label = focused_scan(one, at, BURSTS[at % 3])
-        assert not one.sees("sheet"), f"a scan pressed {label}"
-    assert one.number("good") == 0 and one.number("scrap") == 0 and acts == []
+    for _ in range(5):
+        one = tablet()
+        one.see("chip-10")
+        acts: list[str] = []
+        one.page.on("request", lambda request, acts=acts: acts.append(request.url) if "/acts" in request.url else None)
+        before = one.number("good"), one.number("scrap")
+        controls = int(one.page.evaluate(f"{FOCUSABLE}.length"))
+        assert controls >= 18
+        pressed = None
+        for at in range(controls):
+            label = focused_scan(one, at, BURSTS[at % 3])
+            pressed = f"a scan pressed {label}" if one.sees("sheet") else None
+            if one.torn or pressed:
+                break
+        if not one.torn:  # what a machine too busy to type like a scanner leaves over of a burst, a lone Enter, does press: then anew
+            break
+    assert not one.torn, "this machine is too busy to type like a scanner"
+    assert pressed is None, pressed
+    assert (one.number("good"), one.number("scrap")) == before and acts == []
 
 
 def test_every_burst_is_exactly_one_scan(tablet: TabletOf, floor: Floor) -> None:
@@ -247,7 +256,11 @@ def test_a_refusal_is_said_in_the_servers_words_and_stays_on_the_list(tablet: Ta
     floor.server.act(floor.api, "/work-orders/WO-1001/hold")
     one.tap("chip-1")
     one.see("band")
-    eventually(lambda: one.page.wait_for_timeout(100) or one.see("band").get_attribute("data-tone") == "error" or one.number("good") == 1, 10)
+    booked = one.page.locator("[data-test=good]").filter(
+        has_text=re.compile("^1$")
+    )  # the figure goes with the order when the tablet hears of the hold
+    refused = one.page.locator("[data-test=band][data-tone=error]")
+    eventually(lambda: one.page.wait_for_timeout(100) or refused.count() or booked.count(), 10)
     if one.see("band").get_attribute("data-tone") == "error":
         words = one.text("band-text")
         assert "WO-1001" in words and not re.search(r"/api|null|Error:", words)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent import config_text
-from edge_agent.sources.kinds import KINDS
+from edge_agent.sources.kinds import BY_TYPE
 
 SOURCES = Path(config_text.__file__).parent / "sources"
 SAMPLES = sorted(SOURCES.glob("*/sample.toml"))
@@ -22,7 +22,7 @@ def test_the_folders_sample_is_accepted(sample: Path) -> None:
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.type)
+@pytest.mark.parametrize("kind", BY_TYPE.values(), ids=lambda kind: kind.type)
 def test_the_generated_sample_is_accepted(tmp_path: Path, kind: object, lang: str) -> None:
     path = tmp_path / "edge.toml"
     path.write_text(config_text.sample(lang, (kind.type,)), encoding="utf-8")  # type: ignore[arg-type, attr-defined]
