@@ -116,8 +116,7 @@ def test_a_last_will_is_a_loss_at_once(tmp_path: Path, broker: Broker, gadget: G
         again(lambda: gadget.say("zig/x", sensor(1.0, 1)), lambda: host.last("D-1", "energy_import_wh") == 1000.0)
         gadget.say("zig/availability", {"state": "offline"})
         eventually(lambda: "offline" in agent.sources[0].health.words() and "离线" in agent.sources[0].health.words(), 10)
-        gadget.say("zig/x", sensor(1.2, 1))
-        eventually(lambda: host.last("D-1", "gap") and host.last("D-1", "energy_import_wh") == 1200.0, 10)
+        again(lambda: gadget.say("zig/x", sensor(1.2, 1)), lambda: host.last("D-1", "gap") and host.last("D-1", "energy_import_wh") == 1200.0)
 
 
 def test_the_messages_own_time_and_what_is_missing(tmp_path: Path, broker: Broker, gadget: Gadget, host: Host) -> None:
@@ -127,12 +126,10 @@ def test_the_messages_own_time_and_what_is_missing(tmp_path: Path, broker: Broke
         again(lambda: gadget.say(TOPIC, sensor(1.0, 1, t=t_ms // 1000)), lambda: host.facts("D-1", "energy_import_wh"))
         assert host.facts("D-1", "energy_import_wh")[0].t_ms == t_ms
         failed = agent.sources[0].health.failed
-        gadget.say(TOPIC, {"t": "2020-01-01T00:00:00Z", "ENERGY": {"Total": 2.0}})
-        eventually(lambda: len(failed) == 2, 10)
+        again(lambda: gadget.say(TOPIC, {"t": "2020-01-01T00:00:00Z", "ENERGY": {"Total": 2.0}}), lambda: len(failed) == 2)
         words = " ".join(f"{where}: {why}" for where, why in failed.items())
         assert "no Power" in words and "its clock is off by" in words
-        gadget.say(TOPIC, sensor(2.1, 3, t=now_ms()))
-        eventually(lambda: not failed and host.last("D-1", "power_w") == 3.0, 10)
+        again(lambda: gadget.say(TOPIC, sensor(2.1, 3, t=now_ms())), lambda: not failed and host.last("D-1", "power_w") == 3.0)
 
 
 def test_nonsense_messages_harm_nobody(tmp_path: Path, broker: Broker, gadget: Gadget, host: Host) -> None:
@@ -156,8 +153,8 @@ good = { path = "count" }
     with running(write(tmp_path, host, config(broker, device))):
         again(lambda: gadget.say("m", {"run": True, "job": "0042", "count": 5}), lambda: host.last("D-1", "state") == "producing")
         assert (host.last("D-1", "order"), host.last("D-1", "good_total")) == ("0042", 5)
-        gadget.say("m", {"run": False, "job": "0042", "count": 6})
-        eventually(lambda: (host.last("D-1", "state"), host.last("D-1", "good_total")) == ("idle", 6), 10)
+        stopped = {"run": False, "job": "0042", "count": 6}
+        again(lambda: gadget.say("m", stopped), lambda: (host.last("D-1", "state"), host.last("D-1", "good_total")) == ("idle", 6))
 
 
 def command(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[list[str]]]:
