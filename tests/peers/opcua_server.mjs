@@ -36,7 +36,8 @@ const server = new OPCUAServer({
   securityPolicies: [isOpen ? SecurityPolicy.None : SecurityPolicy.Basic256Sha256],
   allowAnonymous: isOpen,
   allowAnonymousSubscriptionTransferOnUnsecuredChannel: flags.includes("--transfer"),
-  serverCapabilities: { minSupportedSampleRate: 0 }, // every change is told; as delivered it tells one in 50 ms
+  // every change is told (as delivered it tells one in 50 ms); sessions of killed agents stay for a minute, and as delivered it has room for ten
+  serverCapabilities: { minSupportedSampleRate: 0, maxSessions: 100 },
   userManager: { isValidUser: (name, password) => name === "edge" && password === "secret" },
 });
 await server.initialize();

@@ -223,6 +223,7 @@ def test_online_is_proven(tablet: TabletOf, floor: Floor) -> None:
 
 def test_help_that_was_not_delivered_says_so(tablet: TabletOf, floor: Floor) -> None:
     one = tablet()
+    one.see("act-help")
     one.page.context.set_offline(True)
     one.wait_text("strip-net", "离线", timeout_s=15)
     one.tap("act-help")
