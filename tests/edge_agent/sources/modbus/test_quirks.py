@@ -35,9 +35,9 @@ c = { register = 200, type = "uint16" }
 """
 
 
-def config(folder: Path, slave: Slave, keys: str = "", devices: str = "[sources.M.devices.M-1]\nunit = 1\n" + THREE) -> Path:
+def config(folder: Path, slave: Slave, keys: str = "", devices: str = "[sources.M.devices.M-1]\nunit = 1\n" + THREE, timeout_s: float = 0.3) -> Path:
     path = folder / "edge.toml"
-    path.write_text(f'{HEAD}[sources.M]\ntype = "modbus"\n{slave.toml}\ntimeout_s = 0.3\n{keys}\n{devices}')
+    path.write_text(f'{HEAD}[sources.M]\ntype = "modbus"\n{slave.toml}\ntimeout_s = {timeout_s}\n{keys}\n{devices}')
     return path
 
 
@@ -189,18 +189,17 @@ def test_one_refused_register_is_named_and_the_others_are_read(tmp_path: Path, s
 
 def test_polls_stand_on_multiples_of_the_period(tmp_path: Path, slave: Slave) -> None:
     session = Session(config(tmp_path, slave, "period_s = 1"))
-    session.run(
-        lambda s: sum(batch.until_ms is not None and batch.until_ms % 1000 == 0 for batch in s.batches()) >= 2
-    )  # a busy machine reads some late
+    # A busy machine reads some of them late.
+    assert session.run(lambda s: sum(batch.until_ms is not None and batch.until_ms % 1000 == 0 for batch in s.batches()) >= 2) is None
 
 
 def test_what_is_read_late_bears_its_own_moment(tmp_path: Path, slave: Slave) -> None:
-    """A meter that took 0.5 s to answer did not show that total at the tick."""
-    slave.behave = lambda asked: time.sleep(0.5) or [asked.good()]  # type: ignore[func-returns-value]
-    session = Session(config(tmp_path, slave, "period_s = 1"))
-    session.run(lambda s: len(s.batches()) >= 3)
+    """A meter that took half a second to answer did not show that total at the tick."""
+    slave.behave = lambda asked: [0.5, asked.good()]
+    session = Session(config(tmp_path, slave, "period_s = 1", timeout_s=5.0))
+    assert session.run(lambda s: len(s.batches()) >= 3) is None
     stamps = [batch.until_ms for batch in session.batches()]
-    assert all(stamp is not None and stamp % 1000 for stamp in stamps[1:]), stamps
+    assert len(stamps) >= 3 and all(stamp is not None and stamp % 1000 for stamp in stamps[1:]), stamps
     assert stamps == sorted(set(stamps))
 
 
