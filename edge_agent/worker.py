@@ -132,6 +132,7 @@ class Worker(threading.Thread):
         self._uncommitted: list[Record] = []
         self._advanced: set[int] = set()
         self._answered_n = buffer.answered_n
+        self._late_since_s: dict[int, float] = {}  # device -> when the oldest of its late values came
         self._beat_plant_ms: dict[int, int] = {}
         self._beat_real_s: dict[int, float] = {}
         self._proved_s = 0.0
@@ -171,6 +172,7 @@ class Worker(threading.Thread):
         self._mind_clock()
         if not self.disk_full:
             self._beat(now_s)
+            self._tell_late(now_s, all_of_it=not go_on)
             self._uncommitted += self.pipeline.drain()
         stored = self._commit(now_s)
         self._bound(now_s)
@@ -212,6 +214,7 @@ class Worker(threading.Thread):
             return
         self._push_gathered()
         if isinstance(event, Lost):
+            self.pipeline.tell_late(event.devices)
             self._uncommitted += self.pipeline.drain()  # what came before the loss is no part of its gap
             self.pipeline.lost(event.devices, event.cause, event.detail)
         elif isinstance(event, Continued):
@@ -295,6 +298,18 @@ class Worker(threading.Thread):
         for index in due:
             self._beat_plant_ms[index], self._beat_real_s[index] = plant_ms, now_s
         self.pipeline.beat(due)
+
+    def _tell_late(self, now_s: float, *, all_of_it: bool) -> None:
+        """A value behind its device's proven moment is told after the settle time at the latest, or when the agent ends.
+
+        A source that is proven by its last message (MQTT, a meter's own time) may never say anything that moves the watermark past it.
+        """
+        waiting = self.pipeline.late_ms
+        self._late_since_s = {index: self._late_since_s.get(index, now_s) for index in waiting}
+        for index, since_s in self._late_since_s.items():
+            source = self.config.sources.get(self.plan.devices[index].source)
+            if all_of_it or source is None or now_s - since_s >= source.settle_s:
+                self.pipeline.tell_late((index,))
 
     def _commit(self, now_s: float) -> list[Stored]:
         """One transaction if there is something worth a disk flush."""

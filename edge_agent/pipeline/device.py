@@ -187,14 +187,17 @@ class Device:
         self.changed = True
 
     # --- what the wire gets ------------------------------------------------------------------------------------------------
-    def release(self, until_ms: int, beat: bool) -> list[Row]:
-        """Wire rows of everything up to `until_ms`, in order; `until_ms` becomes the proven moment."""
+    def release(self, until_ms: int, beat: bool, told_ms: int = 0) -> list[Row]:
+        """Wire rows of everything up to `until_ms`, in order; `until_ms` becomes the proven moment.
+
+        Values up to `told_ms`, where that is later, are told with them: they came late and wait for nothing that is older.
+        """
         rows: list[Row] = []
         ready = self.pending
         if ready:
             ready.sort()
             cut = len(ready)
-            while cut and ready[cut - 1].t_ms > until_ms:
+            while cut and ready[cut - 1].t_ms > max(until_ms, told_ms):
                 cut -= 1
             self.pending = ready[cut:]
             ready = ready[:cut]

@@ -51,7 +51,9 @@ class Pipeline:
         self.catalogue = catalogue
         self._problem = problem
         self.devices = [Device(spec, catalogue, memories.get(spec.id), problem) for spec in plan.devices]
-        self.late = 0  # values older than what their device had already proven: kept, stamped with the proven moment
+        self.late = 0  # values older than what their device had already proven: kept, stamped right after the proven moment
+        self.late_ms: dict[int, int] = {}  # device -> the stamp of its late values that wait; nothing need ever come that moves the watermark there
+        self._telling: set[int] = set()  # devices whose late values go out with the next drain
         self._values_max = values_max
         self._waiting: list[_Waiting] = []
         self._beats: set[int] = set()
@@ -132,7 +134,10 @@ class Pipeline:
             if initial is not None:
                 behind &= ~initial
             self.late += int(behind.sum())
-            t_ms = np.where(t_ms <= floor, floor + 1, t_ms)
+            after = t_ms <= floor
+            t_ms = np.where(after, floor + 1, t_ms)
+            for index in np.unique(devices[after]).tolist():
+                self.late_ms[index] = int(self._floor[index]) + 1
         raw = Columns(raw.ids, t_ms, raw.bits, raw.kinds, raw.strings)
         fast = self._expected[raw.ids] == raw.kinds
         lost = {row: int(self._newest_ms[raw.ids[row]]) for row in overflow}
@@ -205,10 +210,15 @@ class Pipeline:
                 self._until[index] = until_ms
                 self._advanced.add(index)
 
+    def tell_late(self, devices: Iterable[int]) -> None:
+        """The next `drain` has what came late of these devices, too, although they are proven no further."""
+        self._telling.update(index for index in devices if index in self.late_ms)
+
     def set_back(self, at_ms: int) -> None:
         """Plant time was set back to `at_ms`: times later than that are no longer."""
         for device in self.devices:
             device.set_back(at_ms)
+        self.late_ms = {index: min(t_ms, at_ms) for index, t_ms in self.late_ms.items()}
         for times in (self._until, self._floor, self._newest_ms, self._stamped_ms):
             np.minimum(times, at_ms, out=times)
         for part in self._waiting:
@@ -226,12 +236,17 @@ class Pipeline:
     # --- out -----------------------------------------------------------------------------------------------------------------
     def drain(self) -> list[Record]:
         """Records of everything behind the watermarks, device by device."""
-        fast = self._ready_samples() if self._advanced else {}  # what was pushed since the last time is behind the watermarks
+        told_ms = self._until
+        if self._telling:
+            told_ms = self._until.copy()
+            for index in self._telling:
+                told_ms[index] = max(told_ms[index], self.late_ms[index])
+        fast = self._ready_samples(told_ms) if self._advanced or self._telling else {}  # what was pushed since is behind the watermarks
         out: list[Record] = []
-        for index in sorted(self._advanced | set(fast)):
+        for index in sorted(self._advanced | self._telling | set(fast)):
             device = self.devices[index]
             beat = index in self._beats
-            rows = device.release(int(self._until[index]), beat)
+            rows = device.release(int(self._until[index]), beat, int(told_ms[index]))
             if beat:
                 self._beats.discard(index)
             samples = fast.get(index)
@@ -241,21 +256,24 @@ class Pipeline:
             columns = _merged(rows, samples)
             starts = range(0, len(columns), self._values_max)
             out.extend(Record(index, columns.take(slice(start, start + self._values_max)), has_facts) for start in starts)
+        if self.late_ms:
+            self.late_ms = {index: t_ms for index, t_ms in self.late_ms.items() if t_ms > told_ms[index]}
         self._floor[:] = self._until
         self._advanced.clear()
+        self._telling.clear()
         return out
 
     def waiting_count(self) -> int:
         """Values behind the watermark."""
         return sum(len(part.columns) for part in self._waiting) + sum(len(device.pending) for device in self.devices)
 
-    def _ready_samples(self) -> dict[int, Columns]:
-        """Released plain samples by device, each in the order of time."""
+    def _ready_samples(self, told_ms: npt.NDArray[np.int64]) -> dict[int, Columns]:
+        """Plain samples up to each device's `told_ms`, by device, each in the order of time."""
         if not self._waiting:
             return {}
         columns = joined([part.columns for part in self._waiting])
         devices = self._waiting[0].devices if len(self._waiting) == 1 else np.concatenate([part.devices for part in self._waiting])
-        ready = columns.t_ms <= self._until[devices]
+        ready = columns.t_ms <= told_ms[devices]
         if not ready.all():
             keep = ~ready
             self._waiting = [_Waiting(columns.take(keep), devices[keep])]

@@ -275,9 +275,7 @@ class MqttSource:
             self._lose(device, "its Sparkplug node says that it has died. Check it.", "其 Sparkplug 节点已离线,请检查。", sink)
             return
         self._heard(device, arrived_ms)
-        # A node may stamp its values a moment later than the message they are in: they are known all the same.
-        newest_ms = max((point.t_ms for point in event.points), default=event.t_ms)
-        event = replace(event, t_ms=max(event.t_ms, min(newest_ms, arrived_ms)))
+        event = self._believed(device, event, arrived_ms)
         if isinstance(event, Born):
             device.birth = event
             device.resume_s = time.monotonic() + (self.config.history_s if not device.alive else 0.0)
@@ -303,6 +301,21 @@ class MqttSource:
         elif rows:  # behind the watermark until the past has been told
             self.health.values += len(rows)
             sink.put(Batch((device.index,), Columns.of(rows)))
+
+    def _believed(self, device: _Device, event: Born | Data, arrived_ms: int) -> Born | Data:
+        """Its stamps, those from a future that cannot be put to the moment of arrival: nothing after such a one would be news.
+
+        A node may stamp its values a moment later than the message they are in: they are known all the same.
+        """
+        named, ahead_ms = f"{device.id} time", arrived_ms + AHEAD_S * 1000.0 * self.clock.speed
+        newest_ms = max((point.t_ms for point in event.points), default=event.t_ms)
+        if max(newest_ms, event.t_ms) <= ahead_ms:
+            self.health.failed.pop(named, None)
+            return replace(event, t_ms=max(event.t_ms, newest_ms))
+        off_s = (max(newest_ms, event.t_ms) - arrived_ms) / 1000.0
+        self.health.failed[named] = f"its clock is off by {off_s:.0f} s; the moment of arrival is taken"
+        points = tuple(point if point.t_ms <= ahead_ms else replace(point, t_ms=arrived_ms) for point in event.points)
+        return replace(event, t_ms=max([point.t_ms for point in points] + [event.t_ms if event.t_ms <= ahead_ms else arrived_ms]), points=points)
 
     def _rows(self, device: _Device, points: Iterable[Point]) -> list[Row]:
         out: list[Row] = []

@@ -227,6 +227,39 @@ def test_late_values_are_kept_and_stamped_with_what_was_already_proven() -> None
     assert bench.pipeline.late == 1
 
 
+def test_late_values_can_be_told_although_nothing_moves_the_watermark_past_them() -> None:
+    bench = started()
+    for t in (100, 200):
+        bench.put(("temp_c", t, 200))
+    bench.until(1000)
+    bench.seen.clear()
+    bench.put(("good", 900, 101), ("temp_c", 950, 210), ("temp_c", 1500, 220))
+    assert bench.pipeline.late_ms == {0: T0 + 1001}
+    assert bench.until(1000) == [] and bench.pipeline.late_ms == {0: T0 + 1001}, "they wait"
+    bench.pipeline.tell_late([0])
+    bench.until(1000)
+    assert (bench.of(names.GOOD_TOTAL), bench.of("temp_c")) == ([(1001, 101)], [(1001, 21.0)]), "and nothing that is not yet proven with them"
+    assert bench.pipeline.late_ms == {} and bench.pipeline.devices[0].memory.proven_ms == T0 + 1000
+    bench.put(("good", 1001, 102))
+    bench.pipeline.tell_late([0])
+    assert bench.until(1000) == [], "what is news waits for its proof"
+    bench.until(2000)
+    assert bench.of(names.GOOD_TOTAL) == [(1001, 101), (1001, 102)] and bench.of("temp_c")[1:] == [(1500, 22.0)]
+
+
+def test_late_values_that_wait_are_told_once_and_follow_a_clock_that_is_set_back() -> None:
+    bench = started()
+    bench.until(1000)
+    bench.put(("good", 1000, 101))
+    bench.until(1001)
+    assert bench.pipeline.late_ms == {}
+    bench.put(("good", 1001, 102))
+    bench.pipeline.set_back(T0 + 500)
+    bench.pipeline.tell_late([0])
+    bench.until(500)
+    assert bench.of(names.GOOD_TOTAL) == [(1001, 101), (500, 102)] and bench.pipeline.late_ms == {}
+
+
 def test_deadband_scale_and_text() -> None:
     bench = started()
     bench.put(*[("speed_rpm", i * 10, value) for i, value in enumerate((100.0, 104.0, 105.0, 103.0, 99.0), 1)], ("note", 60, "ok"))

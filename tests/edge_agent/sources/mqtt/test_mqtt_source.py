@@ -132,6 +132,37 @@ def test_the_messages_own_time_and_what_is_missing(tmp_path: Path, broker: Broke
         again(lambda: gadget.say(TOPIC, sensor(2.1, 3, t=now_ms())), lambda: not failed and host.last("D-1", "power_w") == 3.0)
 
 
+def test_a_value_with_an_older_time_is_told_although_its_device_then_says_nothing_more(
+    tmp_path: Path, broker: Broker, gadget: Gadget, host: Host
+) -> None:
+    """Late, with the stamp of the message before, and as the last word before the farewell: none waits for a message that may never come."""
+    t_ms = now_ms() - 5000
+    device = METER.format(device='time = "t"\nalive_topic = "there"\nmax_silence_s = 3600')
+    with running(write(tmp_path, host, config(broker, device))) as agent:
+        again(lambda: gadget.say(TOPIC, sensor(1.0, 1, t=t_ms)), lambda: host.facts("D-1", "energy_import_wh"))
+        gadget.say(TOPIC, sensor(1.1, 2, t=t_ms - 2000))
+        eventually(lambda: (host.last("D-1", "energy_import_wh"), host.last("D-1", "power_w")) == (1100.0, 2.0), 60, why="what came late")
+        gadget.say(TOPIC, sensor(1.2, 3, t=t_ms))
+        eventually(lambda: (host.last("D-1", "energy_import_wh"), host.last("D-1", "power_w")) == (1200.0, 3.0), 60, why="the same stamp again")
+        gadget.say(TOPIC, sensor(1.3, 4, t=t_ms - 1000))
+        gadget.say("there", "offline")
+        eventually(lambda: (host.last("D-1", "energy_import_wh"), host.last("D-1", "power_w")) == (1300.0, 4.0), 60, why="its last word")
+        assert {fact.t_ms for fact in host.facts("D-1", "power_w")} == {t_ms, t_ms + 1}
+        eventually(lambda: "D-1" in agent.sources[0].health.notes, 60)
+        assert host.facts("D-1", "gap") == []
+
+
+def test_what_waits_when_the_agent_ends_is_told_after_its_start(tmp_path: Path, broker: Broker, gadget: Gadget, host: Host) -> None:
+    t_ms = now_ms() - 5000
+    path = write(tmp_path, host, config(broker, METER.format(device='time = "t"'), "settle_s = 60"))
+    with running(path) as agent:
+        again(lambda: gadget.say(TOPIC, sensor(1.0, 1, t=t_ms)), lambda: host.last("D-1", "energy_import_wh") == 1000.0)
+        gadget.say(TOPIC, sensor(1.1, 2, t=t_ms - 2000))
+        eventually(lambda: any(reading.value == 1.1 for reading in list(agent.worker.pipeline.devices[0].pending)), 60)
+    with running(path):
+        eventually(lambda: host.last("D-1", "energy_import_wh") == 1100.0, 60)
+
+
 def test_nonsense_messages_harm_nobody(tmp_path: Path, broker: Broker, gadget: Gadget, host: Host) -> None:
     with running(write(tmp_path, host, config(broker, METER.format(device="")))) as agent:
         again(lambda: gadget.say(TOPIC, sensor(1.0, 1)), lambda: host.last("D-1", "power_w") == 1.0)
@@ -259,6 +290,22 @@ def test_a_foreign_node_lives_dies_and_tells_its_past(tmp_path: Path, broker: Br
         gap = json.loads(eventually(lambda: host.last("D-1", "gap"), 10))
         assert gap["cause"] == "source_lost" and gap["to_ms"] <= past_ms + 1
         assert len(host.values("D-1", "gap")) == 1 and host.errors == []
+
+
+def test_a_nodes_stamp_from_a_future_that_cannot_be_ends_nothing(tmp_path: Path, broker: Broker, host: Host) -> None:
+    with (
+        Peer(broker, "PLANT", "LINE", {"MILL": {"Energy": 100.0, "Temp": 20.0}}) as peer,
+        running(write(tmp_path, host, config(broker, NODE, "history_s = 0"))) as agent,
+    ):
+        eventually(lambda: host.last("D-1", "temp_c") == 20.0, 60)
+        peer.put("MILL", 4_102_444_800_000, Temp=21.0)
+        eventually(lambda: host.last("D-1", "temp_c") == 21.0, 60)
+        assert "its clock is off by" in agent.sources[0].health.words()
+        peer.put("MILL", Temp=22.0)
+        eventually(lambda: host.last("D-1", "temp_c") == 22.0 and not agent.sources[0].health.failed, 60)
+        peer.put("MILL", now_ms() - 60_000, Energy=101.0)
+        eventually(lambda: host.last("D-1", "energy_import_wh") == 101.0, 60, why="a stamp of a minute ago")
+        assert max(fact.t_ms for fact in host.facts("D-1", "temp_c")) <= now_ms()
 
 
 def test_a_device_death_and_a_missing_message(tmp_path: Path, broker: Broker, host: Host) -> None:
