@@ -22,7 +22,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from edge_agent.contract.clock import Clock, PlantClock
+from edge_agent.contract.clock import Clock, PlantClock, iso
 from mes_server import __version__
 from mes_server.config import ErpSettings, Settings
 from mes_server.energy import routes as energy_routes
@@ -39,6 +39,7 @@ from mes_server.ingest.booking import SliceBooking
 from mes_server.ingest.broker_settings import BrokerLink, BrokerTls, Credentials
 from mes_server.ingest.embedded_broker import EmbeddedBroker
 from mes_server.ingest.errors import EdgeSignInUnknown
+from mes_server.ingest.faults import faults as ingest_faults
 from mes_server.ingest.figures import IngestFigures
 from mes_server.ingest.schemas import EdgeEnrolled
 from mes_server.ingest.service import IngestBounds, IngestService, edges_health, history_progress, last_values, quarantine_figures
@@ -47,6 +48,7 @@ from mes_server.kit import sealing, spa
 from mes_server.kit.acts import Acts
 from mes_server.kit.db import Database
 from mes_server.kit.errors import MesError
+from mes_server.kit.faults import Fault
 from mes_server.kit.http import OPEN, Kit, install_problem_handlers
 from mes_server.kit.live import Live
 from mes_server.kit.metrics import Metrics
@@ -113,6 +115,7 @@ def _compose(app: FastAPI, settings: Settings, kit: Kit, real: Clock) -> list[Ba
     stops = Every("stop-watcher", 2.0, StopWatcher(kit).look)
     sealer = sealing.Sealer(kit, state.metrics, folder=settings.data_dir)
     copies = [CopyDoor(state.telemetry, settings.data_dir)] if isinstance(state.telemetry, DuckdbStore) else []
+    state.jobs = (sealer, identity.tidy, stops, *copies)
     return [sealer, identity, state.ingest, *copies, stops, *_erp(app, settings.erp, kit)]
 
 
@@ -125,8 +128,13 @@ def _probes(settings: Settings, state: Any) -> Probes:
         return {int(at): (round(float(low), 1), round(float(high), 1)) for at, low, high in zip(found.start, found.low, found.high, strict=True)}
 
     def broker() -> dict[str, Any]:
-        mqtt = state.ingest.mqtt
-        return {"connected": mqtt is not None and mqtt.online, "since": None}
+        mqtt, own = state.ingest.mqtt, state.ingest.broker
+        since = None if mqtt is None else iso(mqtt.since_ms)
+        return {"connected": mqtt is not None and mqtt.online, "since": since, "restarts": own.restarts if own is not None else 0}
+
+    def faults() -> list[Fault]:
+        parts = [*state.jobs, *([state.erp] if hasattr(state, "erp") else [])]
+        return [*ingest_faults(state.ingest), *(found for one in parts if (found := one.fault()) is not None)]
 
     return Probes(
         edges=lambda session: edges_health(state.ingest, session),
@@ -135,6 +143,7 @@ def _probes(settings: Settings, state: Any) -> Probes:
         outboxes=lambda: [asdict(one) for one in state.outboxes.all()],
         acts_coming=state.outboxes.coming,
         broker=broker,
+        faults=faults,
         quarantine=quarantine_figures,
         extremes=extremes,
         telemetry=state.telemetry.kind,

@@ -21,6 +21,7 @@ from mes_server.erp_sync.connector import ENTITIES, Connector, ErpError, ErpReco
 from mes_server.erp_sync.service import inbound, outbox
 from mes_server.erp_sync.service.outbox import Outcome
 from mes_server.kit.errors import MesError
+from mes_server.kit.faults import Fault
 from mes_server.kit.http import Kit
 
 log = logging.getLogger("gemba.erp")
@@ -61,6 +62,20 @@ class ErpSync:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.link = LinkState()
+
+    def fault(self) -> Fault | None:
+        """What system health says while the ERP is not reached or the sync fails; before its first turn nothing."""
+        link = self.link
+        if link.connected or link.since_ms is None:
+            return None
+        return Fault(
+            "erp",
+            f"The ERP is not connected. {link.error_en}".strip(),
+            f"ERP 未连接。{link.error_zh}",
+            "Orders and confirmations wait here and follow by themselves, none is lost. See the ERP page; check the ERP’s address and key.",
+            "工单与报工在此等待，恢复后自动继续，不会丢失。请查看 ERP 页面，检查 ERP 的地址与密钥。",
+            max(0.0, (self._kit.clock.now_ms() - link.since_ms) / 1000 / self._kit.clock.speed),
+        )
 
     async def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="erp-sync", daemon=True)

@@ -81,14 +81,14 @@ class Identity:
         self.times = times
         self._key_path = key_path
         self._key = b""
-        self._tidy = Every("session-tidy", TIDY_S, sessions.tidy)
+        self.tidy = Every("session-tidy", TIDY_S, sessions.tidy)
 
     async def start(self) -> None:
         self._key = await asyncio.to_thread(_badge_key, self._key_path)
-        await self._tidy.start()
+        await self.tidy.start()
 
     async def stop(self) -> None:
-        await self._tidy.stop()
+        await self.tidy.stop()
         await self.sessions.tidy()
 
     async def authenticate(self, request: Request) -> Actor:

@@ -27,7 +27,7 @@ from mes_server.ingest.errors import MarkMoved
 from mes_server.ingest.facts import DeviceState
 from mes_server.ingest.intake import Due, PutAside, Record
 from mes_server.kit.acts import Acts
-from mes_server.kit.errors import Overloaded, StorageFailed
+from mes_server.kit.errors import MesError, Overloaded, StorageFailed
 from mes_server.telemetry.errors import TelemetryFailed
 from mes_server.telemetry.store import Samples, TelemetryStore
 
@@ -79,8 +79,8 @@ class Committer:
         self.links: dict[DeviceKey, Link] = {}
         self.parked: Counter[DeviceKey] = Counter()
         self.newly_counted: list[tuple[DeviceFacts, str, Counted]] = []
-        self.telemetry_fault: str | None = None
-        self.facts_fault: str | None = None
+        self.telemetry_fault: MesError | None = None
+        self.facts_fault: MesError | None = None
 
     @property
     def samples_paused(self) -> bool:
@@ -116,7 +116,7 @@ class Committer:
         except TelemetryFailed as error:
             self._telemetry_again_s = time.monotonic() + self._telemetry_pause_s
             self._telemetry_pause_s = min(TELEMETRY_PAUSE_S[1], 2 * self._telemetry_pause_s)
-            self.telemetry_fault = str(error)
+            self.telemetry_fault = error
             self._figures["telemetry_failures"] += 1
             log.error("%s; %d samples wait at the edges", error, len(samples.ts))
             for stream in streams:
@@ -142,7 +142,7 @@ class Committer:
             try:
                 self._transaction(chunk)
             except (StorageFailed, Overloaded, MarkMoved) as error:
-                self.facts_fault = str(error)
+                self.facts_fault = error
                 self._figures["facts_failures"] += 1
                 log.error("facts are not booked for the moment: %s", error)
                 for stream in streams:
@@ -167,7 +167,7 @@ class Committer:
                     aside = PutAside(record.message.topic, reason, f"{record.stream.epoch}:{record.n}", record.payload())
                     self._transaction([record], aside=aside)
             except (StorageFailed, Overloaded, MarkMoved) as error:
-                self.facts_fault = str(error)
+                self.facts_fault = error
                 for stream in streams:
                     stream.facts.reset(stream.facts_stored)
                 return False

@@ -28,6 +28,7 @@ from mes_server.ingest.broker_rights import nats_permissions
 from mes_server.ingest.broker_settings import BrokerTls, Credentials
 from mes_server.ingest.edge_lists import EdgeLists, changing, write_private
 from mes_server.ingest.errors import BrokerBinaryMissing, BrokerDidNotStart, BrokerInUse
+from mes_server.kit.errors import MesError
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class EmbeddedBroker:
         self._tls = tls
         self._written: dict[str, str] = {}  # the users the running broker knows, and their passwords
         self._lists_again_s = 0.0
-        self._lists_unread = ""
+        self.lists_unread = ""
         self._host = host
         self._port = port
         self._host_id = check_id(host_id, "host id")
@@ -80,6 +81,8 @@ class EmbeddedBroker:
         self._guard = threading.Lock()
         self._launched_s = 0.0
         self.restarts = 0
+        self.restarted_s: float | None = None  # monotonic, of the last one
+        self.fault: MesError | OSError | None = None  # why it cannot be started again
         self.watch_failures = 0
 
     # --- life ---------------------------------------------------------------------------------------------------------------------
@@ -155,11 +158,11 @@ class EmbeddedBroker:
             with self._guard:
                 if self._process is not None and self._written != self._passwords():
                     self._reload()
-            self._lists_unread = ""
+            self.lists_unread = ""
         except (OSError, ValueError) as error:  # a damaged list, a full disk: who is signed in stays so, and the broker stays watched
-            if str(error) != self._lists_unread:
+            if str(error) != self.lists_unread:
                 log.error("the lists of who may sign in at the broker cannot be taken in, they stay as they were: %s", error)
-            self._lists_unread = str(error)
+            self.lists_unread = str(error)
 
     def _passwords(self) -> dict[str, str]:
         self._make_folders()
@@ -313,11 +316,14 @@ class EmbeddedBroker:
             log.error("the broker ended with code %s; starting it again", self._process.returncode)
             self.restarts += 1
             lived_s, self._launched_s = time.monotonic() - self._launched_s, time.monotonic()
+            self.restarted_s = self._launched_s
             try:
                 self._launch()
             except (BrokerDidNotStart, BrokerBinaryMissing, OSError) as error:
                 log.error("the broker could not be started again: %s", error)
+                self.fault = error
                 return _longer(pause_s)
+            self.fault = None
             return 0.0 if lived_s > STEADY_S else _longer(pause_s)
 
 

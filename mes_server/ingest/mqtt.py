@@ -14,6 +14,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -77,8 +78,9 @@ class MqttLink:
         self._lock = threading.Lock()
         self.online = False  # connected, subscribed and born
         self.since_ms = clock.now_ms()
+        self._offline_s = time.monotonic()
         self.connects = 0
-        self.fault = ""
+        self.fault = self.fault_zh = ""
         self.failures = 0  # ends of the connection that nobody foresaw
         client = _Client(self._ended, CallbackAPIVersion.VERSION2, link.client_id, clean_session=True, protocol=paho.MQTTv311)
         client.reconnect_delay_set(RECONNECT_S[0], RECONNECT_S[1])
@@ -120,31 +122,36 @@ class MqttLink:
 
     def _not_reached(self, _client: paho.Client, _userdata: Any) -> None:
         """paho calls this inside its except block: the reason is the exception that is being handled."""
-        error, link = sys.exc_info()[1], self._link
-        fault = f"the broker {link.host}:{link.port} cannot be reached: {error}"
+        error, where = sys.exc_info()[1], f"{self._link.host}:{self._link.port}"
         if isinstance(error, ssl.SSLCertVerificationError):
-            fault = f"the certificate of the broker {link.host}:{link.port} is not trusted ({error.verify_message}): see broker.tls_ca"
-        if fault != self.fault:
-            log.error("%s", fault)
-        self.fault = fault
+            self._say(
+                f"the certificate of the broker {where} is not trusted ({error.verify_message}): see broker.tls_ca",
+                f"消息代理 {where} 的证书不受信任（{error.verify_message}），请检查 broker.tls_ca",
+            )
+        else:
+            self._say(f"the broker {where} cannot be reached: {error}", f"无法连接消息代理 {where}：{error}")
+
+    def _say(self, en: str, zh: str, error: Exception | None = None) -> None:
+        if en != self.fault:
+            log.error("%s", en, exc_info=error)
+        self.fault, self.fault_zh = en, zh
 
     def _ended(self, error: Exception | None) -> None:
         """The loop came to an end that is none of ours; it begins anew."""
-        if self.online:
-            self.since_ms = self._clock.now_ms()
-        self.online = False
+        self._lost()
         if error is None or isinstance(error, OSError):  # refused, or not reached: `fault` says it already
             return
         self.failures += 1
-        fault = f"the connection to the broker {self._link.host}:{self._link.port} ended unexpectedly ({error!r}); it is made anew"
-        if fault != self.fault:
-            log.error("%s", fault, exc_info=error)
-        self.fault = fault
+        where = f"{self._link.host}:{self._link.port}"
+        self._say(
+            f"the connection to the broker {where} ended unexpectedly ({error!r}); it is made anew",
+            f"与消息代理 {where} 的连接意外中断（{error!r}），正在重新建立",
+            error,
+        )
 
     def _connected(self, client: paho.Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
-            self.fault = f"the broker refuses user {self._link.user!r}: {reason}"
-            log.error("%s", self.fault)
+            self._say(f"the broker refuses user {self._link.user!r}: {reason}", f"消息代理拒绝用户 {self._link.user!r}：{reason}")
             return
         self.connects += 1
         self._put(CONNECTED, b"", False)  # before anything that comes over this connection
@@ -158,10 +165,11 @@ class MqttLink:
     def _subscribed(self, client: paho.Client, _userdata: Any, mid: int, reasons: Any, _properties: Any) -> None:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
-            fault = f"the broker refuses a subscription of user {self._link.user!r}: {', '.join(refused)}; give it the rights, it is asked again"
-            if fault != self.fault:
-                log.error("%s", fault)
-            self.fault = fault
+            user, why = self._link.user, ", ".join(refused)
+            self._say(
+                f"the broker refuses a subscription of user {user!r}: {why}; give it the rights, it is asked again",
+                f"消息代理拒绝用户 {user!r} 的订阅：{why}；请授予权限，系统会自动重试",
+            )
             client.disconnect()  # and connected anew: rights may be given while we run
             return
         with self._lock:
@@ -170,14 +178,26 @@ class MqttLink:
                 return
         self._publish_state(online=True, at_ms=self._birth_ms)
         self._client.well()
-        self.online, self.fault, self.since_ms = True, "", self._clock.now_ms()
+        self.fault = self.fault_zh = ""
+        self.online, self.since_ms = True, self._clock.now_ms()
         log.info("host application online at %s:%d", self._link.host, self._link.port)
 
     def _disconnected(self, _client: paho.Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        if self.online:
-            self.since_ms = self._clock.now_ms()
+        if self._lost():
             log.warning("connection to the broker lost: %s", reason)
+
+    def _lost(self) -> bool:
+        """True: it was online until now."""
+        was = self.online
+        if was:
+            self.since_ms, self._offline_s = self._clock.now_ms(), time.monotonic()
         self.online = False
+        return was
+
+    @property
+    def offline_s(self) -> float | None:
+        """For how long nothing is heard from the broker, real seconds; None while it is."""
+        return None if self.online else time.monotonic() - self._offline_s
 
     def _message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
         try:

@@ -99,6 +99,7 @@ class IngestService:
         self.committer = Committer(kit.acts, kit.clock, telemetry, booking, self.answer, self.figures, records_max=self.bounds.records_max)
         stale_s = max(self.bounds.stale_s, STALE_REAL_S * kit.clock.speed)
         self.tiles = Tiles(kit.live, self.table, self.host, every_s=self.bounds.tile_s, stale_ms=int(stale_s * 1000))
+        self.fault = ""  # why the last turn of the loop failed
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._links_again_s = 0.0
@@ -166,8 +167,10 @@ class IngestService:
         while not self._stopping.is_set():
             try:
                 busy = self.step()
-            except Exception:  # supervision boundary: whatever goes wrong, what is not stored is sent again
+                self.fault = ""
+            except Exception as error:  # supervision boundary: whatever goes wrong, what is not stored is sent again
                 log.exception("ingest step failed")
+                self.fault = f"{type(error).__name__}: {error}"[:300]
                 self.figures["step_failures"] += 1
                 self.forget_unstored()
                 busy = False

@@ -275,8 +275,23 @@ class ChangeAction(Command):
 
 # --- health -------------------------------------------------------------------------------------------------------------------------
 class BrokerHealth(BaseModel):
+    """`restarts`: how often the built-in broker ended and was started again since the server's start."""
+
     connected: bool
     since: str | None
+    restarts: int = 0
+
+
+class FaultOut(BaseModel):
+    """Something of the server itself that is wrong just now; see kit/faults.py for the parts. Words in both languages, with the next step."""
+
+    part: str
+    grave: bool
+    since_s: float | None
+    zh: str
+    en: str
+    next_zh: str
+    next_en: str
 
 
 class JournalHealth(BaseModel):
@@ -302,6 +317,7 @@ class ServerHealth(BaseModel):
     acts_waiting: int
     journal: JournalHealth
     quarantine: QuarantineHealth
+    faults: list[FaultOut]
 
 
 class TabletHealth(BaseModel):

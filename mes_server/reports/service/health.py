@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from edge_agent.contract.clock import iso
+from mes_server.kit.faults import Fault
 from mes_server.kit.http import Kit
 from mes_server.kit.journal import JournalRecord, JournalSeal
 from mes_server.machine_states import service as states
 from mes_server.plant import service as plant
-from mes_server.reports.schemas import BrokerHealth, JournalHealth, Progress, QuarantineHealth, ServerHealth, SystemHealth, TabletHealth
+from mes_server.reports.schemas import BrokerHealth, FaultOut, JournalHealth, Progress, QuarantineHealth, ServerHealth, SystemHealth, TabletHealth
 from mes_server.reports.service.probes import Probes
 
 
@@ -27,13 +28,19 @@ def system_health(session: Session, kit: Kit, probes: Probes) -> SystemHealth:
         uptime_s=round(time.monotonic() - probes.started_s, 1),
         db=probes.database,
         telemetry=probes.telemetry,
-        broker=BrokerHealth(connected=bool(broker.get("connected")), since=broker.get("since")),
+        broker=BrokerHealth(connected=bool(broker.get("connected")), since=broker.get("since"), restarts=broker.get("restarts", 0)),
         acts_waiting=kit.acts.waiting,
         journal=JournalHealth(records=records, sealed=sealed, bad_seq=None),
         quarantine=QuarantineHealth(**probes.quarantine(session)),
+        faults=[_fault(one) for one in sorted(probes.faults(), key=lambda one: not one.grave)],
     )
     tablets = [TabletHealth(**one) for one in probes.outboxes()]
     return SystemHealth(server=server, tablets=tablets, edges=[_edge(session, kit, row) for row in probes.edges(session)], erp=probes.erp(session))
+
+
+def _fault(one: Fault) -> FaultOut:
+    since_s = None if one.since_s is None else round(one.since_s, 1)
+    return FaultOut(part=one.part, grave=one.grave, since_s=since_s, zh=one.zh, en=one.en, next_zh=one.next_zh, next_en=one.next_en)
 
 
 def _edge(session: Session, kit: Kit, row: dict[str, Any]) -> dict[str, Any]:

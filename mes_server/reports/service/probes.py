@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from mes_server.kit.faults import Fault
+
 Watts = tuple[float | None, float | None]
 
 
@@ -36,7 +38,11 @@ def _no_erp(session: Session) -> dict[str, Any] | None:
 
 
 def _no_broker() -> dict[str, Any]:
-    return {"connected": False, "since": None}
+    return {"connected": False, "since": None, "restarts": 0}
+
+
+def _no_faults() -> list[Fault]:
+    return []
 
 
 def _no_quarantine(session: Session) -> dict[str, Any]:
@@ -53,7 +59,8 @@ class Probes:
 
     edges(session): rows of GET /health/system; progress(session): {expected, stored, done}; last_values(codes): code → {power_w, at_ms, stale, …};
     outboxes(): {device, waiting, heard_s} of tablets with acts on them; acts_coming(): how many of those are on their way in;
-    erp(session): GET /erp/status or None; broker(): {connected, since};
+    erp(session): GET /erp/status or None; broker(): {connected, since, restarts};
+    faults(): what is wrong with the server's own parts, the gravest first;
     quarantine(session): {records, newest, reason} of payloads put aside;
     extremes(device, metric, from_ms, to_ms, bucket_ms): bucket start → (min, max).
     """
@@ -65,6 +72,7 @@ class Probes:
     last_values: Callable[[Iterable[str]], dict[str, dict[str, Any]]] = _no_values
     erp: Callable[[Session], dict[str, Any] | None] = _no_erp
     broker: Callable[[], dict[str, Any]] = _no_broker
+    faults: Callable[[], list[Fault]] = _no_faults
     quarantine: Callable[[Session], dict[str, Any]] = _no_quarantine
     extremes: Callable[[str, str, int, int, int], dict[int, Watts]] = _no_samples
     telemetry: str = "none"

@@ -1909,10 +1909,18 @@ export interface components {
             /** Start */
             start: string;
         };
-        /** BrokerHealth */
+        /**
+         * BrokerHealth
+         * @description `restarts`: how often the built-in broker ended and was started again since the server's start.
+         */
         BrokerHealth: {
             /** Connected */
             connected: boolean;
+            /**
+             * Restarts
+             * @default 0
+             */
+            restarts: number;
             /** Since */
             since: string | null;
         };
@@ -2487,6 +2495,26 @@ export interface components {
             refused_in: number;
             /** Since */
             since: string | null;
+        };
+        /**
+         * FaultOut
+         * @description Something of the server itself that is wrong just now; see kit/faults.py for the parts. Words in both languages, with the next step.
+         */
+        FaultOut: {
+            /** En */
+            en: string;
+            /** Grave */
+            grave: boolean;
+            /** Next En */
+            next_en: string;
+            /** Next Zh */
+            next_zh: string;
+            /** Part */
+            part: string;
+            /** Since S */
+            since_s: number | null;
+            /** Zh */
+            zh: string;
         };
         /** GapOut */
         GapOut: {
@@ -4459,6 +4487,8 @@ export interface components {
             broker: components["schemas"]["BrokerHealth"];
             /** Db */
             db: string;
+            /** Faults */
+            faults: components["schemas"]["FaultOut"][];
             journal: components["schemas"]["JournalHealth"];
             quarantine: components["schemas"]["QuarantineHealth"];
             /** Telemetry */

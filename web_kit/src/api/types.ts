@@ -476,7 +476,8 @@ export interface SystemHealth {
     uptime_s: number
     db: string
     telemetry: string
-    broker: { connected: boolean; since: string | null }
+    broker: { connected: boolean; since: string | null; restarts?: number }
+    faults?: { part: string; grave: boolean; since_s: number | null; zh: string; en: string; next_zh: string; next_en: string }[]
     acts_waiting: number
     journal: { records: number; sealed: number; bad_seq: number | null }
     quarantine?: { records: number; newest: string | null; reason: string }

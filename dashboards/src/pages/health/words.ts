@@ -10,6 +10,8 @@ export const t = words({
   broker: ['消息代理', 'Broker'],
   connected: ['已连接', 'connected'],
   notConnected: ['未连接', 'not connected'],
+  restarts: ['已自动重启 {n} 次', 'started again {n} times'],
+  faultSince: ['已 {span}', 'for {span}'],
   acts: ['排队的操作', 'Acts waiting'],
   tablets: ['平板上未到的记录', 'Records still on tablets'],
   onTablet: ['{device}：{n} 条，{ago}前上报', '{device}: {n}, said {ago} ago'],
