@@ -186,14 +186,11 @@ class _Lines:
 
 
 def _dotted(text: str) -> tuple[str, ...]:
-    import tomlkit  # only a config with something wrong in it needs it
-
     try:
-        key = tomlkit.parse(f"{text.strip()} = 0")
-    except tomlkit.exceptions.ParseError:
+        node: Any = tomllib.loads(f"{text.strip()} = 0")
+    except tomllib.TOMLDecodeError:
         return (text.strip(),)
     out: list[str] = []
-    node: Any = key
     while isinstance(node, dict) and node:
         name = next(iter(node))
         out.append(str(name))

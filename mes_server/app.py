@@ -254,7 +254,7 @@ def create_app(settings: Settings, *, clock: Clock, real: Clock | None = None) -
     db = Database(settings.database_url, readers_max=settings.database.readers_max, sqlite_cache_kib=settings.database.cache_kib)
     live = Live(listeners_max=settings.http.live_listeners_max)
     acts = Acts(db, clock, live, queue_max=settings.database.acts_waiting_max, batch_max=settings.database.acts_batch_max, metrics=metrics)
-    kit = Kit(db=db, acts=acts, clock=clock, live=live, zone=ZoneInfo(settings.zone))
+    kit = Kit(db=db, acts=acts, clock=clock, live=live, zone=ZoneInfo(settings.zone), lang=settings.lang)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -266,6 +266,10 @@ def create_app(settings: Settings, *, clock: Clock, real: Clock | None = None) -
                 await service.start()
             app.state.ready = True
             yield
+        except MesError as error:
+            app.state.refused = type(error)(**error.params)  # the command line says why; a copy, which holds no traceback and so no open store
+            app.state.telemetry.close()  # nobody who was started does it
+            raise
         finally:
             app.state.ready = False
             for service in reversed(started):

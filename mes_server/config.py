@@ -19,6 +19,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from mes_server.config_words import SECTIONS_ZH, SETTINGS_ZH
+from mes_server.kit.errors import Lang
+from mes_server.kit.wording import said, worded
+
+SEE_SAMPLE = "`gemba-server sample-config`"
 ENV_PREFIX = "GEMBA_"
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
@@ -57,6 +62,17 @@ class DatabaseSettings(_Section):
     password_file: Path | None = Field(default=None, description="File that holds the database password, so that it is in no URL")
     readers_max: int = Field(default=16, ge=2, le=200, description="Reading connections at most")
     cache_kib: int = Field(default=16_384, ge=1_024, le=4_194_304, description="SQLite page cache a connection, KiB")
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_of_a_store_we_speak(cls, value: str) -> str:
+        if value and not re.match(r"sqlite:///.|postgresql(\+psycopg)?://.", value):
+            raise worded(
+                "应为 postgresql://用户@主机/库 或 sqlite:///文件路径（或留空）",
+                "must be postgresql://user@host/name or sqlite:///path/of/a/file, or empty",
+            )
+        return value
+
     acts_waiting_max: int = Field(default=2_000, ge=10, le=100_000, description="Acts that may wait for the writer; beyond it 503 and Retry-After")
     acts_batch_max: int = Field(default=128, ge=1, le=5_000, description="Acts one transaction takes at most")
 
@@ -76,7 +92,7 @@ class TelemetrySettings(_Section):
     @model_validator(mode="after")
     def _influx_is_complete(self) -> TelemetrySettings:
         if self.kind == "influx" and not (self.url and self.token_file):
-            raise ValueError('telemetry.kind = "influx" needs telemetry.url and telemetry.token_file')
+            raise worded('kind = "influx" 需要 url 与 token_file', 'kind = "influx" needs url and token_file')
         return self
 
 
@@ -154,7 +170,7 @@ class ErpSettings(_Section):
     @model_validator(mode="after")
     def _http_has_an_url(self) -> ErpSettings:
         if self.kind == "http" and not self.url:
-            raise ValueError('erp.kind = "http" needs erp.url')
+            raise worded('kind = "http" 需要 url', 'kind = "http" needs url')
         return self
 
 
@@ -165,7 +181,7 @@ class Settings(_Section):
         default=Path("gemba-data"), description="Folder of everything this server keeps: database, telemetry, photos, keys, backups"
     )
     zone: str = Field(default="Asia/Shanghai", description="The plant's IANA time zone; shifts and production days are in it")
-    lang: Literal["zh", "en"] = Field(default="zh", description="Language of the command line and of people who have not chosen")
+    lang: Literal["zh", "en"] = Field(default="zh", description="Language of people and of API requests that do not say one")
     http: Http = Http()
     database: DatabaseSettings = DatabaseSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
@@ -181,7 +197,10 @@ class Settings(_Section):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f"{value!r} is not an IANA time zone; write it like Asia/Shanghai or Europe/Berlin") from error
+            raise worded(
+                f"{value!r} 不是 IANA 时区，应写作 Asia/Shanghai 或 Europe/Berlin",
+                f"{value!r} is not an IANA time zone; write it like Asia/Shanghai or Europe/Berlin",
+            ) from error
         return value
 
     @property
@@ -211,25 +230,32 @@ class Settings(_Section):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong with the configuration. `line` is that of the file, None for an environment variable or a missing file."""
+    """One thing wrong with the configuration. `line` is that of the file, None for an environment variable or a missing file.
+
+    `zh` and `en`: what is wrong, and the next step.
+    """
 
     where: str
     line: int | None
-    what: str
-    next_step: str
+    zh: tuple[str, str]
+    en: tuple[str, str]
 
-    def __str__(self) -> str:
-        at = f"line {self.line}: " if self.line else ""
-        return f"{at}{self.where}: {self.what}. {self.next_step}"
+    def say(self, lang: Lang) -> str:
+        if lang == "zh":
+            return f"{f'第 {self.line} 行：' if self.line else ''}{self.where}：{self.zh[0]}。{self.zh[1]}"
+        return f"{f'line {self.line}: ' if self.line else ''}{self.where}: {self.en[0]}. {self.en[1]}"
 
 
 class ConfigInvalid(Exception):
-    """All faults of a configuration."""
+    """All faults of a configuration, in both languages, one under the other as the command line speaks."""
 
     def __init__(self, source: str, faults: list[Fault]) -> None:
         self.source = source
         self.faults = faults
-        super().__init__("\n".join([f"{source}: {len(faults)} fault(s)", *(f"  {fault}" for fault in faults)]))
+        lines = [f"{source}：{len(faults)} 处问题 / {len(faults)} fault(s)"]
+        for fault in faults:
+            lines += [f"  {fault.say('zh')}", f"  {fault.say('en')}"]
+        super().__init__("\n".join(lines))
 
 
 def load(path: Path | None, env: Mapping[str, str] | None = None, *, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -241,11 +267,15 @@ def load(path: Path | None, env: Mapping[str, str] | None = None, *, overrides: 
             text = path.read_text(encoding="utf-8")
             data = tomllib.loads(text)
         except OSError as error:
-            raise ConfigInvalid(source, [Fault(source, None, f"cannot be read ({error.strerror})", "Name an existing file with --config")]) from error
+            zh, en = (
+                (f"无法读取（{error.strerror}）", "请用 --config 指定现有文件"),
+                (f"cannot be read ({error.strerror})", "Name an existing file with --config"),
+            )
+            raise ConfigInvalid(source, [Fault(source, None, zh, en)]) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             found = re.search(r"line (\d+)", str(error))
-            fault = Fault(source, int(found[1]) if found else None, f"is not TOML: {error}", "Compare with `gemba-server sample-config`")
-            raise ConfigInvalid(source, [fault]) from error
+            zh, en = (f"不是有效的 TOML：{error}", f"请对照 {SEE_SAMPLE}"), (f"is not TOML: {error}", f"Compare with {SEE_SAMPLE}")
+            raise ConfigInvalid(source, [Fault(source, int(found[1]) if found else None, zh, en)]) from error
     origin: dict[str, str] = {}
     for name, value in (os.environ if env is None else env).items():
         if name.startswith(ENV_PREFIX) and not name.startswith("GEMBA_TEST_"):
@@ -274,15 +304,18 @@ def _put(data: dict[str, Any], dotted: str, value: Any) -> None:
 
 def _fault(error: Any, text: str, origin: Mapping[str, str]) -> Fault:
     dotted = ".".join(str(part) for part in error["loc"])
-    message = str(error["msg"]).removeprefix("Value error, ")
     field = _field(dotted)
+    zh, en = said(error, "zh"), said(error, "en")
     if error["type"] == "extra_forbidden":
         known = _known(dotted)
-        step = f"Known here: {', '.join(known)}" if known else "Remove it"
-        message = "is not a setting of this server"
+        step = (f"可用：{'、'.join(known)}", f"Known here: {', '.join(known)}") if known else ("请删除", "Remove it")
+        zh, en = "没有这个设置", "is not a setting of this server"
+    elif field is not None and field.description and dotted in SETTINGS_ZH:
+        step = (SETTINGS_ZH[dotted], field.description)
     else:
-        step = field.description if field and field.description else "See `gemba-server sample-config`"
-    return Fault(origin.get(dotted, dotted or "settings"), None if dotted in origin else _line(text, dotted), message[:1].lower() + message[1:], step)
+        step = (f"参见 {SEE_SAMPLE}", f"See {SEE_SAMPLE}")
+    where = origin.get(dotted, dotted or "settings")
+    return Fault(where, None if dotted in origin else _line(text, dotted), (zh, step[0]), (en, step[1]))
 
 
 def _field(dotted: str) -> FieldInfo | None:
@@ -311,33 +344,37 @@ def _line(text: str, dotted: str) -> int | None:
             current = found[1]
             if current in (section, dotted):
                 header = number
-        elif current == section and re.match(rf"\s*{re.escape(key)}\s*=", line):
+        elif (current == section and re.match(rf"\s*{re.escape(key)}\s*=", line)) or (not current and re.match(rf"\s*{re.escape(dotted)}\s*=", line)):
             return number
     return header
 
 
 def sample() -> str:
-    """The documented sample configuration: every setting with its meaning, limits and default."""
-    lines = ["# Gemba server: every setting with its default. Environment variables GEMBA_<SECTION>__<KEY> win over this file.", ""]
+    """The documented sample configuration: every setting with its meaning in both languages, limits and default."""
+    lines = [
+        "# Gemba 服务器：全部设置及其默认值。环境变量 GEMBA_<节>__<项> 优先于本文件。",
+        "# Gemba server: every setting with its default. Environment variables GEMBA_<SECTION>__<KEY> win over this file.",
+        "",
+    ]
     sections: list[tuple[str, type[BaseModel]]] = []
     for name, field in Settings.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             sections.append((name, field.annotation))
         else:
-            lines += _sample_lines(name, field)
+            lines += _sample_lines(name, name, field)
     for name, model in sections:
-        lines += ["", f"[{name}]", *(f"# {part}" for part in (model.__doc__ or "").strip().splitlines())]
+        lines += ["", f"[{name}]", f"# {SECTIONS_ZH[name]}", *(f"# {part}" for part in (model.__doc__ or "").strip().splitlines())]
         for key, field in model.model_fields.items():
-            lines += _sample_lines(key, field)
+            lines += _sample_lines(f"{name}.{key}", key, field)
     return "\n".join(lines) + "\n"
 
 
-def _sample_lines(name: str, field: FieldInfo) -> list[str]:
+def _sample_lines(dotted: str, name: str, field: FieldInfo) -> list[str]:
     bounds = [f"{word} {getattr(one, attr)}" for one in field.metadata for attr, word in (("ge", "≥"), ("le", "≤")) if hasattr(one, attr)]
     choices = [str(one) for one in get_args(field.annotation)] if get_origin(field.annotation) is Literal else []
     extra = "; ".join(filter(None, [" and ".join(bounds), " | ".join(choices)]))
-    comment = f"# {field.description}" + (f" ({extra})" if extra else "")
+    comments = [f"# {SETTINGS_ZH[dotted]}", f"# {field.description}" + (f" ({extra})" if extra else "")]
     if field.default is None or field.default == "":
-        return [comment, f'#{name} = ""']
+        return [*comments, f'#{name} = ""']
     value = field.default.as_posix() if isinstance(field.default, Path) else field.default
-    return [comment, f"{name} = {json.dumps(value, ensure_ascii=False)}"]
+    return [*comments, f"{name} = {json.dumps(value, ensure_ascii=False)}"]

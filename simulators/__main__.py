@@ -9,12 +9,19 @@ import signal
 import sys
 from pathlib import Path
 
-from simulators.check import CheckOptions, check
-from simulators.compare import table
-from simulators.faults import NAMES as FAULTS
-from simulators.mutants import KINDS as MUTANTS
-from simulators.scenario import ScenarioError
-from simulators.stack import StackError
+try:
+    from simulators.check import CheckOptions, check
+    from simulators.compare import table
+    from simulators.faults import NAMES as FAULTS
+    from simulators.mutants import KINDS as MUTANTS
+    from simulators.scenario import ScenarioError
+    from simulators.stack import StackError
+except ModuleNotFoundError as missing:
+    if (missing.name or "").partition(".")[0] in ("simulators", "edge_agent"):
+        raise
+    sys.stderr.write(f"此安装缺少 {missing.name}。请运行 pip install gemba-mes[sim,server,edge]\n")
+    sys.stderr.write(f"{missing.name} is missing in this installation. Install it: pip install gemba-mes[sim,server,edge]\n")
+    sys.exit(2)
 
 OK, WRONG, FAILED = 0, 1, 2
 WHAT = "The simulated plant around the real product: a demo to look at, a check that every figure is true."

@@ -97,3 +97,10 @@ def main(argv: list[str] | None = None) -> int:
     except CommandFailed as error:
         say(error.zh, error.en, to=sys.stderr)
         return error.exit_code or DATA_WRONG
+    except OSError as error:  # a file or folder that somebody named, a full disk
+        say(
+            f"文件操作失败：{error}。请检查路径、权限与磁盘空间。",
+            f"A file could not be used: {error}. Check its path, the rights and the space on the disk.",
+            to=sys.stderr,
+        )
+        return WRONG_USE

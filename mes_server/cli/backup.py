@@ -115,7 +115,10 @@ def check_manifest(folder: Path) -> None:
         if about["format"] != FORMAT:
             raise ValueError(f"format {about['format']}")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CommandFailed(f"{folder} 不是 Gemba 备份：{error}", f"{folder} is no Gemba backup: {error}") from error
+        raise CommandFailed(
+            f"{folder} 不是 Gemba 备份：{error}。请指定 gemba-server backup 写出的 gemba-… 目录。",
+            f"{folder} is no Gemba backup: {error}. Name a gemba-… folder that gemba-server backup wrote.",
+        ) from error
     there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {MANIFEST}
     wrong = [f"- {name}" for name in sorted(set(files) - there)] + [f"+ {name}" for name in sorted(there - set(files))]
     wrong += [f"≠ {name}" for name in sorted(there & set(files)) if _digest(folder / name) != files[name]]

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import os
+import re
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -14,10 +15,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import sqlalchemy as sa
+from fastapi import FastAPI
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from edge_agent.contract.clock import PlantClock, iso
+from edge_agent.contract.topics import ID_PATTERN
 from mes_server import migrations
 from mes_server.app import create_app, make_server
 from mes_server.cli import dumps
@@ -31,6 +34,7 @@ from mes_server.kit.db import Database
 from mes_server.kit.errors import MesError, StorageFailed
 from mes_server.kit.live import Live
 from mes_server.kit.lock import DataFolderLock, is_held
+from mes_server.kit.wording import listed
 from mes_server.plant import service as plant
 from mes_server.plant.schemas import PutPlant
 
@@ -144,6 +148,7 @@ def add_machine(settings: Settings, args: argparse.Namespace) -> int:
         "code": args.code, "name_zh": args.name or args.code, "name_en": args.name or args.code, "line": args.line,
         "machine_class": args.machine_class, "edge": args.edge, "device": args.device or args.code,
     }  # fmt: skip
+    must_exist(settings)
     with opened(settings) as db:
         with db.read() as session:
             found = plant.view(plant.model(session))
@@ -163,10 +168,10 @@ def add_machine(settings: Settings, args: argparse.Namespace) -> int:
             put = {"event_id": str(uuid4()), "occurred_at": iso(PlantClock().now_ms()), "model": model, "revision": found.revision}
             acts.run_sync(plant.put_plant, SYSTEM, PutPlant.model_validate(put))
         except ValidationError as error:
-            what = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-            raise CommandFailed(f"无法这样写入工厂模型：{what}", f"The plant model cannot hold this: {what}", exit_code=WRONG_USE) from error
+            zh, en = listed(error.errors(), "zh"), listed(error.errors(), "en")
+            raise CommandFailed(f"无法这样写入工厂模型：{zh}", f"The plant model cannot hold this: {en}", exit_code=WRONG_USE) from error
         except MesError as error:
-            raise CommandFailed(error.say("zh"), error.say("en")) from error
+            raise CommandFailed(*both(error)) from error
         finally:
             acts.stop()
     say(
@@ -179,12 +184,21 @@ def add_machine(settings: Settings, args: argparse.Namespace) -> int:
 
 def invite_edge(settings: Settings, args: argparse.Namespace) -> int:
     """Prints a one-time code for an edge box. May run beside the server."""
+    if not re.fullmatch(ID_PATTERN, args.edge):
+        raise CommandFailed(
+            f"{args.edge!r} 不能作为网关名称：只能用字母、数字、. _ -，最多 64 个。",
+            f"{args.edge!r} cannot be an edge's id: letters, digits, . _ - only, 64 at most.",
+            exit_code=WRONG_USE,
+        )
+    must_exist(settings)
     with opened(settings) as db:
         acts = Acts(db, PlantClock(), Live())
         acts.start()
         try:
             good_s = settings.identity.enrolment_s
             made = access.invite_edge(acts, args.edge, real_now_ms=PlantClock().now_ms(), good_s=good_s, actor=None)
+        except MesError as error:
+            raise CommandFailed(*both(error)) from error
         finally:
             acts.stop()
         with db.read() as session:
@@ -294,9 +308,19 @@ def _run(settings: Settings, args: argparse.Namespace, clock: PlantClock) -> Non
         gc.freeze()
         say(f"gemba-server: {scheme}://{settings.http.host}:{port}/  (pid {os.getpid()})")
 
+    def worth_reading(record: logging.LogRecord) -> bool:
+        return not (_refused(app) and record.getMessage().startswith("Traceback"))  # what is said in words needs no traceback above it
+
     server = make_server(app, settings, log_level=args.log_level, on_started=started)
-    with contextlib.suppress(SystemExit):  # uvicorn's way to say that it could not listen
-        server.run()
+    lines = logging.getLogger("uvicorn.error")
+    lines.addFilter(worth_reading)
+    try:
+        with contextlib.suppress(SystemExit):  # uvicorn's way to say that it could not listen
+            server.run()
+    finally:
+        lines.removeFilter(worth_reading)
+    if (why := _refused(app)) is not None:
+        raise CommandFailed(*both(why), exit_code=STOPPED)
     if not server.started:
         raise CommandFailed(
             f"服务器未能启动（端口 {settings.http.port} 是否被占用？见上方日志）。",
@@ -311,12 +335,26 @@ def _run(settings: Settings, args: argparse.Namespace, clock: PlantClock) -> Non
         )
 
 
+def _refused(app: FastAPI) -> MesError | None:
+    """Why the server would not start, where a part of it said so in words (a broker's port that is taken, a telemetry file in use)."""
+    why: MesError | None = getattr(app.state, "refused", None)
+    return why
+
+
+def both(error: MesError) -> tuple[str, str]:
+    """What is wrong and the next step, (zh, en)."""
+    zh, en = error.say("zh"), error.say("en")
+    return f"{zh}{'' if zh.endswith('。') else '。'}{error.next_step('zh')}", f"{en}{'' if en.endswith('.') else '.'} {error.next_step('en')}"
+
+
 def must_exist(settings: Settings) -> None:
     """Raises CommandFailed where there is no SQLite file yet (opening it would make one)."""
     path = sqlite_file(settings)
     if path is not None and not path.is_file():
         raise CommandFailed(
-            f"没有数据库 {path}。请用 --data 指定数据目录。", f"There is no database {path}. Name the data folder with --data.", exit_code=WRONG_USE
+            f"没有数据库 {path}。请用 --data 指定数据目录，或先运行 gemba-server init。",
+            f"There is no database {path}. Name the data folder with --data, or run gemba-server init first.",
+            exit_code=WRONG_USE,
         )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 from mes_server.kit.command import Command
+from mes_server.kit.wording import worded
 
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -93,7 +94,7 @@ class SignIn(_Shape):
     def _one_way(self) -> SignIn:
         ways = [self.badge is not None, self.person is not None and self.pin is not None, self.user is not None and self.password is not None]
         if sum(ways) != 1:
-            raise ValueError("give badge, or person and pin, or user and password")
+            raise worded("请提供工牌，或人员与 PIN，或用户名与密码", "give badge, or person and pin, or user and password")
         return self
 
 

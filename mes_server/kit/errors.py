@@ -19,6 +19,21 @@ from typing import ClassVar, Literal
 Lang = Literal["zh", "en"]
 
 
+def wanted_lang(x_lang: str | None, accept_language: str | None) -> Lang | None:
+    """The language a request asks for: `X-Lang`, else the best of Accept-Language (RFC 9110) that is spoken here; None where neither names one."""
+    ranked: list[tuple[float, Lang]] = []
+    for place, part in enumerate([x_lang or "", *(accept_language or "").split(",")]):
+        tag, _, quality = part.strip().lower().partition(";")
+        try:
+            rank = float(quality.strip().removeprefix("q=")) if quality else 1.0
+        except ValueError:
+            rank = 0.0
+        language = tag.split("-")[0]
+        if rank > 0 and language in ("zh", "en"):
+            ranked.append((rank + (10 if place == 0 else 0), "zh" if language == "zh" else "en"))
+    return max(ranked, key=lambda one: one[0])[1] if ranked else None
+
+
 class MesError(Exception):
     """Base of every expected failure. `params` are shown in the words and returned to the client."""
 

@@ -5,7 +5,7 @@ Knows no slice: the composition root puts `Kit` and an `Authenticate` function i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -17,10 +17,11 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from edge_agent.contract.clock import Clock
+from mes_server.kit import wording
 from mes_server.kit.actor import Actor
 from mes_server.kit.acts import Acts
 from mes_server.kit.db import Database
-from mes_server.kit.errors import Forbidden, Lang, MesError, NotStorable, Refused, StorageFailed
+from mes_server.kit.errors import Forbidden, Lang, MesError, NotStorable, Refused, StorageFailed, wanted_lang
 from mes_server.kit.live import Live
 from mes_server.kit.paging import CursorQuery, LimitQuery, Page, decode_cursor, encode_cursor
 
@@ -44,13 +45,14 @@ Authenticate = Callable[[Request], Awaitable[Actor]]  # raises NotSignedIn
 
 @dataclass(frozen=True)
 class Kit:
-    """The server's shared parts, made once by the composition root. `zone` is the plant's."""
+    """The server's shared parts, made once by the composition root. `zone` and `lang` are the plant's."""
 
     db: Database
     acts: Acts
     clock: Clock
     live: Live
     zone: ZoneInfo
+    lang: Lang = "zh"
 
 
 async def kit_of(request: Request) -> Kit:  # async: a sync dependency would go through the thread pool (250 us)
@@ -70,6 +72,7 @@ def allow(right: str, *, everywhere: bool = False) -> Any:
     async def guard(request: Request) -> Actor:
         authenticate: Authenticate = request.app.state.authenticate
         actor = await authenticate(request)
+        request.state.actor = actor  # a refusal speaks this person's language
         if not (actor.may(right) if everywhere else actor.may_somewhere(right)):
             raise Forbidden(right=right)
         return actor
@@ -86,13 +89,29 @@ OPEN = Depends(open_to_all)
 
 
 def lang_of(request: Request) -> Lang:
-    """The language of the answer: the client's `X-Lang` or Accept-Language, Chinese where neither says English."""
-    wanted = request.headers.get("x-lang") or request.headers.get("accept-language") or "zh"
-    return "en" if wanted.lower().startswith("en") else "zh"
+    """The language of the answer: what the request asks for (`X-Lang`, then Accept-Language), else the signed-in person's, else the plant's."""
+    kit: Kit = request.app.state.kit
+    actor: Actor | None = getattr(request.state, "actor", None)
+    own = actor.lang if actor is not None and actor.via == "session" else kit.lang
+    return wanted_lang(request.headers.get("x-lang"), request.headers.get("accept-language")) or own
 
 
 class BadRequestBody(Refused):
-    """The request itself is malformed; `fields` names each bad field and why."""
+    """The request itself is malformed; `fields` names each bad field and why, in the reader's language."""
+
+    def __init__(self, faults: Sequence[Mapping[str, Any]]) -> None:
+        """`faults`: what pydantic's `errors()` gives."""
+        self._faults = list(faults)
+        super().__init__(fields=writable(wording.listed(self._faults, "en")))
+
+    def _in(self, lang: Lang) -> dict[str, object]:
+        return {**self.params, "fields": writable(wording.listed(self._faults, lang))}
+
+    def say(self, lang: Lang) -> str:
+        return (self.zh if lang == "zh" else self.en).format(**(self._in(lang) if self._faults else self.params))
+
+    def problem(self, lang: Lang) -> dict[str, object]:
+        return {**super().problem(lang), "params": self._in(lang)}
 
     code = "bad_request_body"
     en = "The entry is not complete or not readable: {fields}"
@@ -151,8 +170,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _malformed(request: Request, error: RequestValidationError) -> JSONResponse:
-        fields = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()[:20])
-        return answer(request, BadRequestBody(fields=writable(fields)))
+        return answer(request, BadRequestBody(error.errors()))
 
     @app.exception_handler(sa.exc.DataError)
     async def _not_storable(request: Request, error: sa.exc.DataError) -> JSONResponse:
@@ -169,14 +187,14 @@ def install_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
         if error.status_code == 400:  # the framework could not read the body at all
-            return answer(request, BadRequestBody(fields=error.detail))
-        zh, en = _HTTP_WORDS.get(error.status_code, (str(error.detail), str(error.detail)))
+            return answer(request, BadRequestBody([{"type": "json_invalid", "loc": ("body",)}]))
+        zh, en = _HTTP_WORDS.get(error.status_code, (f"服务器以状态 {error.status_code} 拒绝。", f"Refused with status {error.status_code}."))
         body = {
             "type": "about:blank",
             "title": zh if lang_of(request) == "zh" else en,
             "status": error.status_code,
             "code": f"http_{error.status_code}",
-            "next_step": "",
+            "next_step": _HTTP_NEXT[0 if lang_of(request) == "zh" else 1],
             "params": {},
             "instance": request.url.path,
         }
@@ -189,3 +207,4 @@ _HTTP_WORDS = {
     406: ("无法按所要求的格式回答。", "The answer does not exist in the format asked for."),
     415: ("不支持此内容类型。", "This content type is not taken here."),
 }
+_HTTP_NEXT = ("所有地址及其用法见 /api/v1/openapi.json。", "Every address and what it takes is in /api/v1/openapi.json.")

@@ -10,7 +10,7 @@ from contextlib import suppress
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mes_server.kit.errors import MesError
+from mes_server.kit.errors import MesError, wanted_lang
 
 CSP = (
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -83,10 +83,11 @@ class BodyLimit:
 
 
 async def _refuse(scope: Scope, send: Send, limit: int) -> None:
-    lang = next((value for name, value in scope["headers"] if name == b"x-lang"), b"zh")
-    body = json.dumps({**TooLarge(limit=limit).problem("en" if lang == b"en" else "zh"), "instance": scope["path"]}, ensure_ascii=False).encode()
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    lang = wanted_lang(headers.get(b"x-lang"), headers.get(b"accept-language")) or scope["app"].state.kit.lang
+    body = json.dumps({**TooLarge(limit=limit).problem(lang), "instance": scope["path"]}, ensure_ascii=False).encode()
+    answer = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 413, "headers": answer})
     await send({"type": "http.response.body", "body": body})
 
 

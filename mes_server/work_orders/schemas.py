@@ -8,6 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 from pydantic.types import StrictFloat, StrictInt
 
 from mes_server.kit.acts import Command
+from mes_server.kit.wording import worded
 
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 OperationRef = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}/\d{1,6}$", description="order/number, e.g. WO-1001/20")]
@@ -19,7 +20,7 @@ Origin = Literal["chip", "pad", "scan", "machine", "import"]
 def printable(text: str) -> str:
     """Any language, any sign; but no control characters (a store refuses NUL) and no half characters."""
     if any((sign < " " and sign not in "\n\t") or sign == "\x7f" or "\ud800" <= sign <= "\udfff" for sign in text):
-        raise ValueError("contains control characters")
+        raise worded("含有控制字符", "holds control characters")
     return text
 
 

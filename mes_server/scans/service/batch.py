@@ -63,8 +63,8 @@ def parse(raw: dict[str, Any]) -> Command:
     try:
         return ADAPTER.validate_python(raw)
     except ValidationError as error:
-        fields = "; ".join(f"{'.'.join(str(part) for part in one['loc'][1:]) or 'act'}: {one['msg']}" for one in error.errors()[:10])
-        raise ActMalformed(fields=writable(fields)) from None
+        # the first place is the kind of act, which the union was told by
+        raise ActMalformed([{**one, "loc": one["loc"][1:] or ("act",)} for one in error.errors(include_url=False)]) from None
 
 
 def words(error: MesError) -> dict[str, Any]:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import sqlite3
 import subprocess
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import BaseModel
 
+from mes_server.__main__ import main as gemba_server
+from mes_server.config import Settings
+from mes_server.config_words import SECTIONS_ZH, SETTINGS_ZH
 from mes_server.ingest.edge_lists import EdgeLists
 from tests.support.postgres import Cluster
 from tests.support.processes import ServerProcess, run_cli
@@ -247,6 +253,64 @@ def test_configuration_faults_come_all_at_once(tmp_path: Path) -> None:
     file.write_text("zone = \n")
     assert "line 1" in run_cli("check-config", "--config", str(file)).stderr
     assert run_cli("check-config", "--config", str(tmp_path / "none.toml")).returncode == 2
+
+
+def test_every_setting_is_said_in_both_languages() -> None:
+    sections = {
+        name: field.annotation
+        for name, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    }
+    settings = {name for name in Settings.model_fields if name not in sections} | {
+        f"{name}.{key}" for name, model in sections.items() for key in model.model_fields
+    }
+    assert set(SETTINGS_ZH) == settings
+    assert set(SECTIONS_ZH) == set(sections)
+    assert all(re.search(r"[\u4e00-\u9fff]", words) for words in (*SETTINGS_ZH.values(), *SECTIONS_ZH.values()))
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "zh", "en"),
+    [
+        (("check-config", "--config", "no.toml"), 2, "请用 --config 指定现有文件", "Name an existing file"),
+        (("check-config", "--config", "."), 2, "无法读取", "cannot be read"),
+        (("check-config", "--config", "junk.toml"), 2, "不是有效的 TOML", "is not TOML"),
+        (("check-config", "--config", "bad.toml"), 2, "第 1 行：http.port：应为整数", "line 1: http.port: must be a whole number."),
+        (("check-config", "--config", "url.toml"), 2, "应为 postgresql://", "must be postgresql://"),
+        (("verify", "--data", "none"), 2, "gemba-server init", "run gemba-server init first"),
+        (("invite-edge", "EDGE-L1", "--data", "none"), 2, "gemba-server init", "run gemba-server init first"),
+        (("invite-edge", "EDGE L1/+", "--data", "made"), 2, "不能作为网关名称", "cannot be an edge's id"),
+        (("add-machine", "M 1", "--line", "L1", "--edge", "E", "--data", "none"), 2, "gemba-server init", "run gemba-server init first"),
+        (("add-machine", "M 1", "--line", "L1", "--edge", "E", "--data", "made"), 2, "格式不符", "has the wrong form"),
+        (("backup", "--data", "made", "--out", "junk.toml"), 2, "请检查路径、权限与磁盘空间", "Check its path, the rights and the space"),
+        (("restore", "--data", "new", "--from", "."), 1, "gemba-server backup 写出的", "that gemba-server backup wrote"),
+        (("init", "--data", "junk.toml"), 2, "请用 --data 指定可写目录", "Name a writable one with --data"),
+        (("init", "--data", "made", "--clock-start", "yesterday"), 2, "时钟参数错误", "write it like 2026-03-02T06:00:00+08:00"),
+        (("serve", "--data", "new", "--config", "taken.toml"), 4, "请释放该端口", "Free the port or set another one at broker.port"),
+    ],
+)  # fmt: skip
+def test_nonsense_is_answered_in_words_with_the_next_step(
+    made_once: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], asked: tuple[str, ...], code: int, zh: str, en: str
+) -> None:
+    """Both languages, no traceback, the exit code of a script's interest."""
+    monkeypatch.chdir(made_once)
+    assert gemba_server(list(asked)) == code
+    said = capfd.readouterr().err
+    assert zh in said and en in said, said
+    assert "Traceback" not in said and "sqlalche.me" not in said and "pydantic" not in said
+
+
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a data folder, files of nonsense, and a config whose broker port is taken."""
+    folder = tmp_path_factory.mktemp("nonsense")
+    (folder / "junk.toml").write_bytes(b"\xff\x00[")
+    (folder / "bad.toml").write_text('http.port = "eighty"\n')
+    (folder / "url.toml").write_text('[database]\nurl = "rubbish"\n')
+    assert gemba_server(["init", "--data", str(folder / "made")]) == 0
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        (folder / "taken.toml").write_text(f"[http]\nport = 0\n[broker]\nport = {taken.getsockname()[1]}\n")
+        yield folder
 
 
 def test_the_sample_configuration_is_valid_and_whole(tmp_path: Path) -> None:
