@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from edge_agent.contract.payload import DataType
 
+FIRST_ALIAS = 128  # up to 16,383 all are two bytes on the wire: rows of equal length are encoded in half the time
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -38,7 +40,7 @@ class Catalogue:
         """The known metric (its datatype is for ever the one it was first seen with), or a new one."""
         found = self._by_name.get((device, name))
         if found is None:
-            found = Metric(max(self.by_alias, default=0) + 1, device, name, datatype)
+            found = Metric(max(self.by_alias, default=FIRST_ALIAS - 1) + 1, device, name, datatype)
             self._put(found)
             self._new.append(found)
         return found

@@ -87,9 +87,12 @@ class Columns:
             kinds.append(kind if value is not None else kind | NULL)
         return cls(np.array(ids, np.uint32), np.array(times, np.int64), np.array(bits, np.uint64), np.array(kinds, np.uint8), strings)
 
-    def take(self, index: Any) -> Columns:
+    def take(self, index: slice | npt.NDArray[Any]) -> Columns:
         """The rows of an index array, mask or slice; all strings stay (indices keep their meaning)."""
-        return Columns(self.ids[index], self.t_ms[index], self.bits[index], self.kinds[index], self.strings)
+        if isinstance(index, slice):
+            return Columns(self.ids[index], self.t_ms[index], self.bits[index], self.kinds[index], self.strings)
+        at = np.flatnonzero(index) if index.dtype == np.bool_ else index
+        return Columns(self.ids.take(at), self.t_ms.take(at), self.bits.take(at), self.kinds.take(at), self.strings)
 
     def rows(self) -> list[tuple[int, int, int, Value]]:
         """(id, t_ms, kind, value) of every row as Python objects."""

@@ -31,10 +31,13 @@ class Record:
 
 @dataclass(slots=True)
 class _Waiting:
-    """Plain samples behind the watermark: wire columns and the device of each row."""
+    """Plain samples behind the watermark: wire columns and the device of each row, one number when it is the same in all."""
 
     columns: Columns
-    devices: npt.NDArray[np.int32]
+    devices: npt.NDArray[np.int32] | int
+
+    def each(self) -> npt.NDArray[np.int32]:
+        return np.full(len(self.columns), self.devices, np.int32) if isinstance(self.devices, int) else self.devices
 
 
 class Pipeline:
@@ -96,7 +99,7 @@ class Pipeline:
         ended = [index for index in (*step.made, *step.retired) if index < len(self.devices)]
         for index in ended:
             last_ms = self.devices[index].newest_ms(int(self._until[index]))
-            samples = [int(part.columns.t_ms[part.devices == index].max(initial=0)) for part in self._waiting]
+            samples = [int(part.columns.t_ms[part.each() == index].max(initial=0)) for part in self._waiting]
             self.advance([index], max([last_ms, *samples]))
         records = self.drain()
         known = len(self.plan.tags)
@@ -122,13 +125,14 @@ class Pipeline:
             raw, overflow = self._without_known(raw, overflow)
         if not len(raw):
             return
-        devices = self._device_of[raw.ids]
+        at = raw.ids.astype(np.intp)  # once: every look-up by another type makes a copy of it
+        devices = _one_if_same(self._device_of.take(at))
         floor = self._floor[devices]
         if initial is not None and initial.any():
             stamped = initial & ((raw.t_ms <= floor) | (floor == 0))
-            self._stamped_ms[raw.ids[stamped]] = max(initial_ms, 1)
+            self._stamped_ms[at[stamped]] = max(initial_ms, 1)
         # What changed while the session was being opened comes after the tag's first value, else a count would seem to go back.
-        t_ms = np.maximum(raw.t_ms, self._stamped_ms[raw.ids])
+        t_ms = np.maximum(raw.t_ms, self._stamped_ms.take(at))
         behind = t_ms <= floor
         if behind.any():
             if initial is not None:
@@ -136,36 +140,36 @@ class Pipeline:
             self.late += int(behind.sum())
             after = t_ms <= floor
             t_ms = np.where(after, floor + 1, t_ms)
-            for index in np.unique(devices[after]).tolist():
+            for index in [devices] if isinstance(devices, int) else np.unique(devices[after]).tolist():
                 self.late_ms[index] = int(self._floor[index]) + 1
         raw = Columns(raw.ids, t_ms, raw.bits, raw.kinds, raw.strings)
-        fast = self._expected[raw.ids] == raw.kinds
-        lost = {row: int(self._newest_ms[raw.ids[row]]) for row in overflow}
+        fast = self._expected.take(at) == raw.kinds
+        lost = {row: int(self._newest_ms[at[row]]) for row in overflow}
         for row in lost:
             fast[row] = False
-        self._newest_ms[raw.ids] = t_ms
+        self._newest_ms[at] = t_ms
         if fast.all():
-            self._push_fast(raw, devices)
+            self._push_fast(raw, at, devices)
             return
         slow = np.flatnonzero(~fast)
         for row in slow.tolist():
             self._push_slow(raw, row, lost.get(row, 0))
         if len(slow) < len(raw):
-            self._push_fast(raw.take(fast), devices[fast])
+            self._push_fast(raw.take(fast), at[fast], devices if isinstance(devices, int) else devices[fast])
 
     def _without_known(self, raw: Columns, overflow: Iterable[int]) -> tuple[Columns, list[int]]:
         news = raw.t_ms > self._floor[self._device_of[raw.ids]]
         place = np.cumsum(news) - 1
         return raw.take(news), [int(place[row]) for row in overflow if news[row]]
 
-    def _push_fast(self, raw: Columns, devices: npt.NDArray[np.int32]) -> None:
+    def _push_fast(self, raw: Columns, at: npt.NDArray[np.intp], devices: npt.NDArray[np.int32] | int) -> None:
         bits = raw.bits
         if self._any_scaled:
-            scaled = self._scaled[raw.ids]
+            scaled = self._scaled.take(at)
             if scaled.any():
-                number = as_double(bits, raw.kinds) * self._scale[raw.ids] + self._offset[raw.ids]
+                number = as_double(bits, raw.kinds) * self._scale.take(at) + self._offset.take(at)
                 bits = np.where(scaled, number.view(np.uint64), bits)
-        self._waiting.append(_Waiting(Columns(self._alias[raw.ids], raw.t_ms, bits, self._wire_kind[raw.ids]), devices))
+        self._waiting.append(_Waiting(Columns(self._alias.take(at), raw.t_ms, bits, self._wire_kind.take(at)), devices))
 
     def _push_slow(self, raw: Columns, row: int, lost_from_ms: int) -> None:
         tag = self.plan.tags[int(raw.ids[row])]
@@ -271,27 +275,40 @@ class Pipeline:
         """Plain samples up to each device's `told_ms`, by device, each in the order of time."""
         if not self._waiting:
             return {}
-        columns = joined([part.columns for part in self._waiting])
-        devices = self._waiting[0].devices if len(self._waiting) == 1 else np.concatenate([part.devices for part in self._waiting])
+        parts, self._waiting = self._waiting, []
+        columns, devices = joined([part.columns for part in parts]), parts[0].devices
+        if len(parts) > 1 and not all(isinstance(part.devices, int) and part.devices == devices for part in parts):
+            devices = np.concatenate([part.each() for part in parts])
         ready = columns.t_ms <= told_ms[devices]
         if not ready.all():
             keep = ~ready
-            self._waiting = [_Waiting(columns.take(keep), devices[keep])]
+            self._waiting = [_Waiting(columns.take(keep), devices if isinstance(devices, int) else _one_if_same(devices[keep]))]
             if not ready.any():
                 return {}
-            columns, devices = columns.take(ready), devices[ready]
-        else:
-            self._waiting = []
-        one = bool((devices == devices[0]).all())
-        if one:
-            if not bool((np.diff(columns.t_ms) >= 0).all()):
-                columns = columns.take(np.argsort(columns.t_ms, kind="stable"))
-            return {int(devices[0]): columns}
+            columns, devices = columns.take(ready), devices if isinstance(devices, int) else _one_if_same(devices[ready])
+        if isinstance(devices, int):
+            return {devices: _in_order(columns)}
         order = np.lexsort((columns.t_ms, devices))
         columns, devices = columns.take(order), devices[order]
         starts = np.flatnonzero(np.diff(devices, prepend=-1))
         ends = np.append(starts[1:], len(devices))
         return {int(devices[a]): columns.take(slice(a, b)) for a, b in zip(starts.tolist(), ends.tolist(), strict=True)}
+
+
+def _one_if_same(devices: npt.NDArray[np.int32]) -> npt.NDArray[np.int32] | int:
+    """At least one row."""
+    first = int(devices[0])
+    return first if bool((devices == first).all()) else devices
+
+
+def _in_order(columns: Columns) -> Columns:
+    """By time; what has the same time stays as it came."""
+    t_ms = columns.t_ms
+    if not bool((t_ms[1:] < t_ms[:-1]).any()):
+        return columns
+    since_ms = t_ms - t_ms.min()
+    short = int(since_ms.max()) < 1 << 16  # then it goes without comparing (radix sort)
+    return columns.take(np.argsort(since_ms.astype(np.uint16) if short else since_ms, kind="stable"))
 
 
 def _merged(rows: list[Row], samples: Columns | None) -> Columns:

@@ -6,6 +6,9 @@ string 15). Data messages name metrics by alias only and carry no data type (Spa
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -96,98 +99,162 @@ def rows(columns: Columns, historical: bool) -> tuple[bytes, npt.NDArray[np.int6
 
 
 def metrics_numpy(columns: Columns, historical: bool = False) -> bytes:
-    return metrics_rows(columns, historical)[0]
+    """The same bytes as `metrics_upb`. At least one row; neither texts nor nulls."""
+    return _slots(columns, historical).bytes()
 
 
 def metrics_rows(columns: Columns, historical: bool) -> tuple[bytes, npt.NDArray[np.int64]]:
-    """The same bytes as `metrics_upb` and where each row ends, all rows at once: every field gets its widest slot, and a mask drops the bytes a
-    row does not need. At least one row; neither texts nor nulls."""
+    """`metrics_numpy`, and where each row ends."""
+    slots = _slots(columns, historical)
+    return slots.bytes(), slots.ends()
+
+
+def _slots(columns: Columns, historical: bool) -> _Slots:
+    """All rows at once: every field gets its widest slot, and a mask drops the bytes a row does not need."""
     n = len(columns)
-    kinds = columns.kinds
-    alias, times = columns.ids.astype(np.uint64), columns.t_ms.view(np.uint64)
-    alias_w, time_w = _width(int(alias.max())), _width(int(times.max()))
-    long = ~((kinds == DOUBLE) | (kinds == FLOAT) | (kinds == BOOL))
-    any_long = bool(long.any())
-    value_w = max(_width(int(columns.bits[long].max())) if any_long else 0, 8 if not any_long or not long.all() else 0)
-    width = 2 + 1 + alias_w + 1 + time_w + (2 if historical else 0) + 1 + value_w
-    table = np.empty((n, width), np.uint8)
-    keep = np.ones((n, width), np.bool_)
-    table[:, 0], table[:, 2] = 0x12, 0x10
-    at = 3
-    size = np.full(n, 3, np.uint8)  # the three tags of alias, time, value
-    size += _put_varints(table, keep, at, alias_w, alias)
-    at += alias_w
-    table[:, at] = 0x18
-    size += _put_varints(table, keep, at + 1, time_w, times)
-    at += 1 + time_w
-    if historical:
-        table[:, at], table[:, at + 1] = 0x28, 0x01
-        size += 2
-        at += 2
-    size += _put_values(table, keep, at, value_w, columns, long, any_long)
-    table[:, 1] = size
-    ends = np.cumsum(size, dtype=np.int64) + 2 * np.arange(1, n + 1)
-    return (table.tobytes() if bool(keep.all()) else table[keep].tobytes()), ends
+    alias, time = _varints(columns.ids.astype(np.uint64)), _times(columns.t_ms)
+    tags, value = _values(columns)
+    marks = b"\x28\x01" if historical else b""
+    slots = _Slots(n, 2 + 1 + alias.width + 1 + time.width + len(marks) + 1 + value.width)
+    slots.put(slots.length_at, 1 + alias.length + 1 + time.length + len(marks) + 1 + value.length)
+    slots.put(2, 0x10)
+    slots.put_field(3, alias)
+    at = 3 + alias.width
+    slots.put(at, 0x18)
+    slots.put_field(at + 1, time)
+    at += 1 + time.width
+    for mark in marks:
+        slots.put(at, mark)
+        at += 1
+    slots.put(at, tags)
+    slots.put_field(at + 1, value)
+    return slots
 
 
 def _width(number: int) -> int:
     return max(1, (number.bit_length() + 6) // 7)
 
 
-def _put_varints(
-    table: npt.NDArray[np.uint8], keep: npt.NDArray[np.bool_], at: int, width: int, numbers: npt.NDArray[np.uint64]
-) -> npt.NDArray[np.uint8]:
-    """Varints of `numbers` in the columns at..at+width; returns each row's length."""
-    if int(numbers.min()) >> (7 * (width - 1)) or width == 1:  # all equally long
-        for j in range(width):
-            part = (numbers >> np.uint64(7 * j)).astype(np.uint8) & 127
-            table[:, at + j] = part | 128 if j < width - 1 else part
-        return np.full(len(numbers), width, np.uint8)
-    length = np.ones(len(numbers), np.uint8)
-    for j in range(1, width):
-        length += numbers >= np.uint64(1 << (7 * j))
-    for j in range(width):
-        part = (numbers >> np.uint64(7 * j)).astype(np.uint8) & 127
-        table[:, at + j] = np.where(j < length - 1, part | 128, part)
-        if j:
-            keep[:, at + j] = j < length
-    return length
+Words = npt.NDArray[np.uint64]
+Bytes = npt.NDArray[np.uint8] | int  # one of each row, or one number that is the same in all
+
+_CONTINUED = np.array([sum(0x80 << 8 * i for i in range(min(length - 1, 8))) for length in range(11)], np.uint64)  # by the length of a varint
+_KEPT = np.array([sum(0x01 << 8 * i for i in range(min(length, 8))) for length in range(11)], np.uint64)
+_KEPT_HIGH = np.array([sum(0x01 << 8 * i for i in range(max(length - 8, 0))) for length in range(11)], np.uint64)
+_TAGS, _SIZES = np.full(256, 0x58, np.uint8), np.zeros(256, np.uint8)  # by kind; a whole number is a varint
+for _kind, _tag, _size in ((DOUBLE, 0x69, 8), (FLOAT, 0x65, 4), (BOOL, 0x70, 1)):
+    _TAGS[_kind], _SIZES[_kind] = _tag, _size
 
 
-def _put_values(
-    table: npt.NDArray[np.uint8], keep: npt.NDArray[np.bool_], at: int, width: int, columns: Columns, long: npt.NDArray[np.bool_], any_long: bool
-) -> npt.NDArray[np.uint8]:
-    """Tag and value in the columns at..at+1+width; returns the value's length of each row."""
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """The bytes of a field in each row: the first eight in `low`, what is longer in `high`. `width`: the longest."""
+
+    low: Words
+    high: Words | None
+    length: Bytes
+    width: int
+
+
+def _spread(numbers: Words, width: int) -> Words:
+    """The lowest 7 * `width` bits (56 at most), seven to a byte."""
+    out = numbers
+    for from_width, low, high, shift in (
+        (5, 0x0000_0000_0FFF_FFFF, 0x00FF_FFFF_F000_0000, 4),
+        (3, 0x0000_3FFF_0000_3FFF, 0x0FFF_C000_0FFF_C000, 2),
+        (2, 0x007F_007F_007F_007F, 0x3F80_3F80_3F80_3F80, 1),
+    ):
+        if width >= from_width:
+            out = (out & np.uint64(low)) | ((out & np.uint64(high)) << np.uint64(shift))
+    return out
+
+
+def _varints(numbers: Words) -> _Field:
+    width = _width(int(numbers.max()))
+    length: Bytes = width
+    if _width(int(numbers.min())) != width:
+        length = np.ones(len(numbers), np.uint8)
+        for j in range(1, width):
+            length += numbers >= np.uint64(1 << (7 * j))
+    high = None
+    if width > 8:
+        ninth = (numbers >> np.uint64(56)) & np.uint64(0x7F) | (np.asarray(length) > 9).astype(np.uint64) << np.uint64(7)
+        high = ninth | numbers >> np.uint64(63) << np.uint64(8)
+    return _Field(_spread(numbers, width) | _CONTINUED.take(length), high, length, width)
+
+
+def _times(t_ms: npt.NDArray[np.int64]) -> _Field:
+    """As varints; a moment that many rows in a row share is worked out once."""
+    starts = np.flatnonzero(np.diff(t_ms, prepend=t_ms[0] - 1))
+    if len(starts) * 4 > len(t_ms):
+        return _varints(t_ms.view(np.uint64))
+    some, counts = _varints(t_ms[starts].view(np.uint64)), np.diff(starts, append=len(t_ms))
+    length = some.length if isinstance(some.length, int) else np.repeat(some.length, counts)
+    high = None if some.high is None else np.repeat(some.high, counts)
+    return _Field(np.repeat(some.low, counts), high, length, some.width)
+
+
+def _values(columns: Columns) -> tuple[Bytes, _Field]:
+    """Tag and bytes of each row's value."""
     kinds, bits = columns.kinds, columns.bits
-    length = np.zeros(len(kinds), np.uint8)
-    if any_long:
-        every = bool(long.all())
-        rows = slice(None) if every else np.flatnonzero(long)
-        part = np.empty((len(bits[rows]), 1 + width), np.uint8)
-        part_keep = np.ones(part.shape, np.bool_)
-        part[:, 0] = 0x58
-        length[rows] = _put_varints(part, part_keep, 1, width, bits[rows])
-        table[rows, at:] = part
-        keep[rows, at:] = part_keep
-        if every:
-            return length
-    for kind, tag, size in ((DOUBLE, 0x69, 8), (FLOAT, 0x65, 4), (BOOL, 0x70, 1)):
-        mine = kinds == kind
-        if not mine.any():
-            continue
-        every = bool(mine.all())
-        rows = slice(None) if every else np.flatnonzero(mine)
-        raw = bits[rows]
-        if kind == FLOAT:
-            raw = raw.view(np.float64).astype(np.float32).view(np.uint32)
-        elif kind == BOOL:
-            raw = (raw != 0).astype(np.uint8)
-        table[rows, at] = tag
-        table[rows, at + 1 : at + 1 + size] = np.ascontiguousarray(raw).view(np.uint8).reshape(-1, raw.itemsize)[:, :size]
-        if size < width:
-            keep[rows, at + 1 + size :] = False
-        length[rows] = size
-    return length
+    first = int(kinds[0])
+    if bool((kinds == first).all()):
+        tag = int(_TAGS[first])
+        if first == DOUBLE:
+            return tag, _Field(np.ascontiguousarray(bits), None, 8, 8)
+        if not _SIZES[first]:
+            return tag, _varints(bits)
+    low, length = bits.copy(), _SIZES.take(kinds)
+    high: Words | None = None
+    for kind in (FLOAT, BOOL):
+        mine = np.flatnonzero(kinds == kind)
+        low[mine] = bits[mine].view(np.float64).astype(np.float32).view(np.uint32) if kind == FLOAT else bits[mine] != 0
+    whole = np.flatnonzero(length == 0)
+    if len(whole):
+        field = _varints(bits[whole])
+        low[whole], length[whole] = field.low, field.length
+        if field.high is not None:
+            high = np.zeros(len(kinds), np.uint64)
+            high[whole] = field.high
+    return _TAGS.take(kinds), _Field(low, high, length, int(length.max()))
+
+
+class _Slots:
+    """Rows of `width` bytes each, filled column by column; a mask says which of them count."""
+
+    length_at = 1
+
+    def __init__(self, n: int, width: int) -> None:
+        self._table = np.empty((n, width), np.uint8)
+        self._table[:, 0] = 0x12
+        self._keep: npt.NDArray[np.uint8] | None = None  # None as long as all count
+
+    def put(self, at: int, byte: npt.NDArray[Any] | int) -> None:
+        self._table[:, at] = byte
+
+    def put_field(self, at: int, field: _Field) -> None:
+        _store(self._table, at, field.low, min(field.width, 8))
+        if field.high is not None:
+            _store(self._table, at + 8, field.high, field.width - 8)
+        if isinstance(field.length, int):
+            return
+        if self._keep is None:
+            self._keep = np.ones(self._table.shape, np.uint8)
+        _store(self._keep, at, _KEPT.take(field.length), min(field.width, 8))
+        if field.high is not None:
+            _store(self._keep, at + 8, _KEPT_HIGH.take(field.length), field.width - 8)
+
+    def bytes(self) -> bytes:
+        return self._table.tobytes() if self._keep is None else self._table[self._keep.view(np.bool_)].tobytes()
+
+    def ends(self) -> npt.NDArray[np.int64]:
+        """Where each row ends in `bytes`."""
+        return np.cumsum(self._table[:, self.length_at], dtype=np.int64) + 2 * np.arange(1, len(self._table) + 1)
+
+
+def _store(table: npt.NDArray[np.uint8], at: int, words: Words, width: int) -> None:
+    """The lowest `width` bytes of each word into the columns from `at` on."""
+    np.ndarray(len(words), f"V{width}", table, at, (table.shape[1],))[...] = np.ndarray(len(words), f"V{width}", words, 0, (8,))
 
 
 def value_metric(message: Payload, alias: int | None, name: str | None, datatype: DataType, t_ms: int, value: Value) -> Payload.Metric:
