@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from edge_agent.contract.clock import PlantClock
 from edge_agent.errors import EdgeError
@@ -36,8 +36,16 @@ class Verb:
     clock: bool = False
 
 
+class Parser(argparse.ArgumentParser):
+    """Wrong usage is said with the way to help, in both languages: the language may be what was mistyped."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(2, f"{self.prog}: {message}\n参数有误,用法见 / see: {self.prog} --help\n")
+
+
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="gemba-edge", description="IoT edge agent: PLCs and meters to Sparkplug B, nothing lost. 边缘网关。")
+    top = Parser(prog="gemba-edge", description="IoT edge agent: PLCs and meters to Sparkplug B, nothing lost. 边缘网关。")
     top.add_argument("--lang", choices=("en", "zh"), default="en", help="language of messages / 消息语言")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for verb in VERBS:

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from edge_agent.config import AgentConfig, BrokerConfig, BufferConfig, DeliveryConfig
+from edge_agent.config_words import said
 from edge_agent.errors import ConfigInvalid
 from edge_agent.sources.kind import Kind, Lang
 from edge_agent.sources.kinds import BY_TYPE, TYPES
@@ -25,36 +26,7 @@ from edge_agent.sources.registry import resolve_devices
 
 _BROKER_FILES = ("password_file", "credentials_file", "ca_file", "cert_file", "key_file")
 _TYPES = "、".join(f'"{type_}"' for type_ in TYPES)
-_EN = {  # where pydantic's own words are those of a programmer
-    "missing": "this is missing",
-    "extra_forbidden": "there is no such key",
-    "model_type": "this must be a table, as { key = value }",
-    "union_tag_invalid": f"type must be one of {_TYPES.replace('、', ', ')}",
-    "union_tag_not_found": f"type must be one of {_TYPES.replace('、', ', ')}",
-}
-_ZH = {
-    "missing": "缺少此项",
-    "extra_forbidden": "没有这个配置项",
-    "string_pattern_mismatch": "格式不符(字母、数字、. _ -,最多 64 个)",
-    "greater_than": "数值太小",
-    "greater_than_equal": "数值太小",
-    "less_than_equal": "数值太大",
-    "int_parsing": "应为整数",
-    "int_type": "应为整数",
-    "float_type": "应为数字",
-    "float_parsing": "应为数字",
-    "bool_type": "应为 true 或 false",
-    "string_type": "应为文本(加引号)",
-    "literal_error": "不是允许的取值",
-    "enum": "不是允许的取值",
-    "too_short": "至少需要一项",
-    "model_type": "应为一张表,如 { 项 = 值 }",
-    "union_tag_invalid": f"type 应为 {_TYPES} 之一",
-    "union_tag_not_found": f"type 应为 {_TYPES} 之一",
-    "state_map": "states 应为 packml、opc40001、mtconnect 或一张表",
-    "metric_name": "名称只能用小写字母、数字和 _,单位在最后",
-    "device_twice": "设备在两个数据源下重复",
-}
+_NO_SUCH_TYPE = (f"type must be one of {_TYPES.replace('、', ', ')}", f"type 应为 {_TYPES} 之一")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +59,14 @@ def check(path: Path) -> tuple[AgentConfig | None, list[Problem]]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        why = why_unreadable(error)
         return None, [
-            Problem(0, "", f"{error}; write a config with `sample-config > {path.name}`", f"{error};可用 `sample-config > {path.name}` 生成")
+            Problem(
+                0,
+                "",
+                f"{path} cannot be read ({why}); write a config with `sample-config > edge.toml`",
+                f"无法读取 {path}({why});可用 `sample-config > edge.toml` 生成",
+            )
         ]
     try:
         raw = tomllib.loads(text)
@@ -97,17 +75,21 @@ def check(path: Path) -> tuple[AgentConfig | None, list[Problem]]:
         return None, [Problem(line, "", f"this is not TOML: {error}", f"不是有效的 TOML:{error}")]
     lines = _Lines(text)
     kinds = _kinds_in(raw)
-    zh = _ZH.copy()
+    zh: dict[str, str] = {}
     for kind in kinds.values():
         zh |= kind.zh
     _absolute(raw, path.parent.resolve(), {"path", *_BROKER_FILES}.union(*(kind.files | kind.folders.keys() for kind in kinds.values())))
-    across, said = _across(raw, lines, zh)
+    across, told = _across(raw, lines, zh)
     try:
         config = AgentConfig.model_validate(raw)
     except ValidationError as error:
-        found = [_problem(detail, lines, zh) for detail in error.errors() if detail["type"] not in said and not _is_other_shape(detail)]
+        found = [_problem(detail, lines, zh) for detail in error.errors() if detail["type"] not in told and not _is_other_shape(detail)]
         return None, sorted(found + across, key=lambda problem: problem.line)
     return config, across + _beyond_the_model(config, lines)
+
+
+def why_unreadable(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else "not UTF-8"
 
 
 def _line_in(message: str) -> int:
@@ -205,8 +187,7 @@ def _is_other_shape(detail: ErrorDetails) -> bool:
 
 def _problem(detail: ErrorDetails, lines: _Lines, words: Mapping[str, str]) -> Problem:
     path = [str(part) for part in detail["loc"] if part != "[key]" and not str(part).startswith("dict[")]
-    en = _EN.get(detail["type"], detail["msg"])
-    zh = words.get(detail["type"], detail["msg"])
+    en, zh = _NO_SUCH_TYPE if detail["type"] in ("union_tag_invalid", "union_tag_not_found") else said(detail, words)
     given = detail.get("input")
     if detail["type"] not in ("missing", "extra_forbidden") and isinstance(given, (str, int, float, bool)):
         en, zh = f"{en} (is {given!r})", f"{zh}(现为 {given!r})"

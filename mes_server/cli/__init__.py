@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from mes_server import __version__
 from mes_server.cli import backup, brokers, checks, serve
@@ -33,8 +34,16 @@ COMMANDS: dict[str, tuple[Callable[[Settings, argparse.Namespace], int], str]] =
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """Wrong usage is said with the way to help, in both languages."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(WRONG_USE, f"{self.prog}: {message}\n参数有误，用法见 / see: {self.prog} --help\n")
+
+
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser("gemba-server", description="Gemba MES server", formatter_class=argparse.RawDescriptionHelpFormatter)
+    top = Parser("gemba-server", description="Gemba MES server", formatter_class=argparse.RawDescriptionHelpFormatter)
     top.add_argument("--version", action="version", version=f"gemba-server {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, text) in COMMANDS.items():

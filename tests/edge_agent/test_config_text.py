@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -119,3 +120,69 @@ def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check-config", "/nowhere/edge.toml"]) == 1
     assert "sample-config" in capsys.readouterr().out
     assert main(["--lang", "zh", "run", "--config", "/nowhere/edge.toml"]) == 1
+
+
+NONSENSE = """group = 5
+edge = "EDGE L1"
+brokers = 7
+delivery = { heartbeat_s = -1, wait_for_host = "perhaps" }
+
+[buffer]
+max_mb = 10.5
+
+[[sources]]
+type = "opcua"
+"""
+NONSENSE_2 = """group = "PUMP"
+edge = "E"
+[sources.P]
+type = "opcua"
+url = 4
+settle_s = 99
+timeout_s = true
+[sources.P.devices."M 1"]
+kind = "lathe"
+namespace = "urn:x"
+metrics = 3
+[sources.Q]
+type = "modbus"
+host = "h"
+port = "x"
+[sources.Q.devices.M-1]
+model = "eastron_sdm630"
+[sources.Q.devices.M-1.metrics]
+power_w = { register = "one", scale = "many", type = "float23" }
+"""
+
+
+@pytest.mark.parametrize("text", [NONSENSE, NONSENSE_2], ids=["shapes", "values"])
+def test_nonsense_is_said_in_words_of_both_languages(tmp_path: Path, text: str) -> None:
+    """No sentence of the parser's own: they are a programmer's, and English."""
+    config, problems = config_text.check(write(tmp_path, text))
+    assert config is None and len(problems) >= 4
+    for one in problems:
+        assert one.line > 0 and re.search(r"[\u4e00-\u9fff]", one.zh), one
+        assert not re.search(r"[\u4e00-\u9fff]", one.en), one
+        assert not re.search(
+            r"[Ii]nput should|[Ff]ield required|valid (integer|number|string|dict|list)|\{",
+            re.sub(r"\{ key = value \}|\{ 项 = 值 \}", "", one.en + one.zh),
+        ), one
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_nonsense_at_the_command_line(tmp_path: Path, lang: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "junk.toml").write_bytes(b"\xff\x00[")
+    for asked in (
+        ["check-config", str(tmp_path / "none.toml")],
+        ["check-config", str(tmp_path)],
+        ["check-config", str(tmp_path / "junk.toml")],
+        ["browse", "nonsense"],
+    ):
+        assert main(["--lang", lang, *asked]) == 1
+        out = capsys.readouterr()
+        said = out.out + out.err
+        assert bool(re.search(r"[\u4e00-\u9fff]", said)) is (lang == "zh"), said
+        assert "Traceback" not in said and "Errno" not in said and "should match" not in said, said
+    with pytest.raises(SystemExit, match="2"):
+        main(["--lang", lang, "status"])
+    assert "gemba-edge status --help" in capsys.readouterr().err

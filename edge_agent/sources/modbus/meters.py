@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edge_agent.config_model import COUNTERS
+from edge_agent.config_words import said
 from edge_agent.errors import ConfigInvalid
 from edge_agent.pipeline import ratios
 from edge_agent.sources.modbus import codec, sunspec
@@ -64,8 +65,13 @@ def metrics_of(device_id: str, device: ModbusDevice) -> dict[str, ModbusMetric]:
         try:
             out[key] = ModbusMetric.model_validate(raw)
         except ValidationError as error:
+            first = error.errors()[0]
+            (en, zh), where = said(first), ".".join(map(str, first["loc"]))
             raise ConfigInvalid(
-                f"Device {device_id}, metric {key}: {error.errors()[0]['msg']}.", f"设备 {device_id},{key}:{error.errors()[0]['msg']}。"
+                f"Device {device_id}, metric {key}: {where}: {en}.",
+                f"设备 {device_id},{key}:{where}:{zh}。",
+                "`gemba-edge sample-config --type modbus` shows every key.",
+                "各项见 `gemba-edge sample-config --type modbus`。",
             ) from error
     return out
 

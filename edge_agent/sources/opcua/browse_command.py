@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edge_agent import config_text
+from edge_agent.config_words import said
 from edge_agent.errors import ConfigInvalid, EdgeError, SourceMisconfigured
 from edge_agent.sources.opcua import client, desk, trust
 from edge_agent.sources.opcua.browse import node_text
@@ -18,6 +19,7 @@ from edge_agent.sources.opcua.certificates import NAMELESS, facts
 from edge_agent.sources.opcua.config import OpcUaConfig
 from edge_agent.sources.opcua.explore import Explored, explore
 from edge_agent.sources.opcua.guess import MAYBE, Guess, guess
+from edge_agent.sources.opcua.kind import KIND
 from edge_agent.sources.opcua.propose import Candidate, Model, file_text, propose
 from edge_agent.terminal import say, warn
 
@@ -71,10 +73,10 @@ def _config(call: Call) -> OpcUaConfig:
     try:
         return OpcUaConfig.model_validate(keys)
     except ValidationError as error:
-        what = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        found = [(".".join(map(str, one["loc"])), *said(one, KIND.zh)) for one in error.errors()]
         raise ConfigInvalid(
-            f"This cannot be browsed: {what}.",
-            f"无法浏览:{what}。",
+            f"This cannot be browsed: {'; '.join(f'{where}: {en}' for where, en, _ in found)}.",
+            f"无法浏览:{';'.join(f'{where}:{zh}' for where, _, zh in found)}。",
             "Write: gemba-edge browse opc.tcp://HOST:4840",
             "请写:gemba-edge browse opc.tcp://主机:4840",
         ) from error
