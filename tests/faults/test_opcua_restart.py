@@ -134,6 +134,7 @@ def ended_again_and_again(name: str, folder: Path, kills: tuple[bool, ...]) -> N
         for kill in kills:
             time.sleep(dice.uniform(0.3, 1.2))
             made.restart(dice.uniform(0.0, 1.0), kill=kill)
+        eventually(lambda: made.peer.ask({"sessions": True}) == 1, 30, why="the sessions of killed agents are closed")
         made.assert_every_value_once()
 
 
@@ -180,6 +181,24 @@ def test_a_link_that_breaks_again_and_again_misses_nothing(name: str, tmp_path: 
         made.link.reset_all()
         made.link.pass_on()
         made.assert_every_value_once()
+        eventually(lambda: made.peer.ask({"sessions": True}) == 1, 30, why="the sessions whose link was cut are closed")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("name", "hole_s"), [("node-opcua", 12.0), ("node-opcua-open", 12.0), ("open62541", 6.0)])
+def test_a_link_that_swallows_everything_for_a_while_misses_nothing(name: str, hole_s: float, tmp_path: Path) -> None:
+    """As long as the server's queues hold (open62541's are short); the session of before is still bound to a channel that nobody hears."""
+    with plant(name, tmp_path, "timeout_s = 1.0") as made:
+        for _ in range(2):
+            time.sleep(0.5)
+            made.link.half_open("both")
+            time.sleep(hole_s)
+            made.link.reset_all()
+            made.link.pass_on()
+            seen = len(made.host.facts("SAW-01", "temperature_c"))
+            eventually(lambda seen=seen: len(made.host.facts("SAW-01", "temperature_c")) > seen, 60, why="values again")
+        made.assert_every_value_once()
+        eventually(lambda: made.peer.ask({"sessions": True}) == 1, 30, why="the sessions whose link was cut are closed")
 
 
 @pytest.mark.parametrize("how", ["the source is lost", "the session is cancelled"])

@@ -6,6 +6,7 @@
 // Starts with these values and prints {"ready": true} when it listens. Then one JSON order a line on stdin, one JSON answer a line on stdout after "= ":
 //   {"set": {"Good": 7, "State": 6}, "t_ms": 1767225600000} -> {"ok": true}   values with the server's source time; a missing t_ms: now
 //   {"get": ["Good"]}                                       -> {"Good": {"value": 7, "t_ms": 1767225600000}}   what the server holds
+//   {"sessions": true}                                      -> 1   how many are open
 //   {"channels": true}                                      -> [{"mode": "SignAndEncrypt", "policy": "Basic256Sha256", "user": "edge"}]
 import { createInterface } from "node:readline";
 import { OPCUACertificateManager } from "node-opcua-certificate-manager";
@@ -36,8 +37,7 @@ const server = new OPCUAServer({
   securityPolicies: [isOpen ? SecurityPolicy.None : SecurityPolicy.Basic256Sha256],
   allowAnonymous: isOpen,
   allowAnonymousSubscriptionTransferOnUnsecuredChannel: flags.includes("--transfer"),
-  // every change is told (as delivered it tells one in 50 ms); sessions of killed agents stay for a minute, and as delivered it has room for ten
-  serverCapabilities: { minSupportedSampleRate: 0, maxSessions: 100 },
+  serverCapabilities: { minSupportedSampleRate: 0 }, // every change is told; as delivered it tells one in 50 ms. Room for ten sessions, as delivered
   userManager: { isValidUser: (name, password) => name === "edge" && password === "secret" },
 });
 await server.initialize();
@@ -84,6 +84,7 @@ function answer(order) {
     }
     return { ok: true };
   }
+  if (order.sessions) return server.engine.currentSessionCount;
   return order.get ? Object.fromEntries(order.get.map((name) => [name, held(name)])) : channels();
 }
 

@@ -94,6 +94,8 @@ class Plc:
             return {"ok": True}
         if "get" in order:
             return {name: self.held(name) for name in order["get"]}
+        if "sessions" in order:
+            return int(self.server.read("ns=0;i=2277"))  # ServerDiagnosticsSummary.CurrentSessionCount
         return self.users.seen
 
     def held(self, name: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from asyncua import Client, ua
+from asyncua import ua
 from asyncua.ua.ua_binary import struct_from_binary
 
 from edge_agent.contract.payload import DataType
@@ -102,11 +102,12 @@ class Item:
 class Connection:
     """An open session. All methods raise SourceLost when the server stops answering or the transport breaks."""
 
-    def __init__(self, client: Client, policy: str, standing: tuple[Standing, ...] = ()) -> None:
+    def __init__(self, client: security.OpenClient, policy: str, standing: tuple[Standing, ...] = ()) -> None:
         self.client = client
         self.policy = policy
         self.standing = standing  # what must be said as long as it is open
         self.keeps_subscriptions = False
+        self.is_left = True  # the server was not told that the session is over
         self._layouts = decode.Layouts()
 
     # --- reading and browsing ------------------------------------------------------------------------------------------------
@@ -379,7 +380,9 @@ class Connection:
                 for task in (client._stale_watchdog_task, client._supervisor_task, client._renew_channel_task):
                     await client._cancel_task(task)
                 client.uaclient.pre_request_hook = None
+                is_open = client.uaclient.protocol is not None and not client.uaclient.protocol.is_closed
                 await client.uaclient.close_session(not self.keeps_subscriptions)
+                self.is_left = not is_open
                 await client.close_secure_channel()
         client.disconnect_socket()
 

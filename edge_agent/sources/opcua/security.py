@@ -38,7 +38,7 @@ BROKEN: dict[str, type[security_policies.SecurityPolicy]] = {
 }
 _BY_URI = {policy.URI: name for name, policy in (POLICIES | BROKEN).items()}
 _NONE_URI = security_policies.SecurityPolicyNone.URI
-_BROKEN_TRANSPORT = (OSError, asyncio.TimeoutError, ua.UaError, ConnectionError)
+BROKEN_TRANSPORT = (OSError, asyncio.TimeoutError, ua.UaError, ConnectionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Choice:
 class Secured:
     """A client ready to connect. `policy` is "none" or the policy's name."""
 
-    client: Client
+    client: OpenClient
     policy: str
     standing: tuple[Standing, ...]
     choice: Choice | None = None
@@ -166,13 +166,21 @@ class _Stale(Exception):
     """The server does not stand as it was met last time."""
 
 
-class _Client(Client):  # type: ignore[misc]  # asyncua is not typed
+class OpenClient(Client):  # type: ignore[misc]  # asyncua is not typed
     """asyncua's client with two checks it does not make: a password only encrypted, and no weaker endpoint than was first offered."""
 
     check_server: Callable[[bytes, str], trust.Store] | None = None  # for a password on an open line: raises when the certificate is not trusted
     session_endpoints: Sequence[ua.EndpointDescription] = ()
     best_of_offered: Choice | None = None  # with "best": what was taken from the list that came unsecured
     is_known = False  # that list was not asked for this time: the server may have learned a stronger one
+    taken: Choice | None = None  # how it is secured; None: not at all
+
+    def speaks_as(self, live: OpenClient) -> None:
+        """Says who it is without a session of its own: as the client of a living one at the same server does."""
+        self._policy_ids: list[ua.UserTokenPolicy] = live._policy_ids
+        self.session_endpoints = live.session_endpoints
+        if self.taken is None:
+            self.security_policy.peer_certificate = live.security_policy.peer_certificate  # an open line: it encrypts the password at most
 
     async def open_secure_channel(self, renew: bool = False) -> None:
         try:
@@ -206,15 +214,15 @@ class _Client(Client):  # type: ignore[misc]  # asyncua is not typed
         super()._add_user_auth(params, username, password)
 
 
-def _client(config: OpcUaConfig, uri: str) -> _Client:
-    client = _Client(config.url, timeout=config.timeout_s, watchdog_intervall=3600.0)
+def _client(config: OpcUaConfig, uri: str) -> OpenClient:
+    client = OpenClient(config.url, timeout=config.timeout_s, watchdog_intervall=3600.0)
     client.session_timeout = SESSION_TIMEOUT_MS
     client.application_uri = uri
     client.name = client.description = "Gemba edge"
     return client
 
 
-async def _identify(client: _Client, config: OpcUaConfig) -> None:
+async def _identify(client: OpenClient, config: OpcUaConfig) -> None:
     """User and password, or user certificate and key. Raises SourceMisconfigured."""
     if config.user_certificate is not None and config.user_key is not None:
         certificates.load(config.user_certificate)
@@ -305,6 +313,7 @@ async def prepare(config: OpcUaConfig, source: str, edge: str, known: Choice | N
         choice = choose(endpoints, config.security, config.security_mode)
     store = check_trust(config, source, choice.chain, choice.uri)
     _set(client, choice, own)
+    client.taken = choice
     client.best_of_offered = choice if config.security == "best" else None
     client.is_known = known is not None
     return Secured(client, choice.name, _standing(config, choice.certificate, own.certificate.read_bytes(), store), choice)
@@ -325,7 +334,7 @@ async def endpoints_of(config: OpcUaConfig, uri: str, own: certificates.Own, kno
     """What the server offers. One that answers nothing without encryption is asked again over the certificate we know it by."""
     try:
         return list(await _client(config, uri).connect_and_get_server_endpoints())
-    except _BROKEN_TRANSPORT as error:
+    except BROKEN_TRANSPORT as error:
         if isinstance(error, OSError) and not isinstance(error, ConnectionResetError):
             raise  # nobody there
         first = error
@@ -342,6 +351,6 @@ async def endpoints_of(config: OpcUaConfig, uri: str, own: certificates.Own, kno
         _set(client, Choice(policy, name, ua.MessageSecurityMode[config.security_mode], known, ""), own)
         try:
             return list(await client.connect_and_get_server_endpoints())
-        except _BROKEN_TRANSPORT as error:
+        except BROKEN_TRANSPORT as error:
             first = error
     raise first

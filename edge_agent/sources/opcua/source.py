@@ -20,7 +20,7 @@ from edge_agent.health import SourceHealth
 from edge_agent.pipeline.columns import Columns
 from edge_agent.pipeline.tags import Tag
 from edge_agent.sources.kind import Setup
-from edge_agent.sources.opcua import client, decode, security
+from edge_agent.sources.opcua import client, decode, left_sessions, security
 from edge_agent.sources.opcua.alarms import EVENTS
 from edge_agent.sources.opcua.browse import browse_variables
 from edge_agent.sources.opcua.conditions import Desk, event_filter, refresh
@@ -58,6 +58,7 @@ class OpcUaSource:
         self.filters = Filters()
         self._held: Held | None = None
         self._met = security.Met()
+        self._sessions = left_sessions.LeftSessions(left_sessions.path_of(config, setup.name))
         self._looked_up: tuple[list[str], list[client.Item]] = ([], [])  # namespaces, and what the config's nodes are by them
         self._watch = Watch(self, [(tag.number, metric.max_silence_s, bool(_deadband(tag, metric).percent)) for tag, _, metric, _ in self._wanted])
         self._away = False
@@ -144,23 +145,40 @@ class OpcUaSource:
     # --- one session ---------------------------------------------------------------------------------------------------------
     async def session(self, sink: Sink) -> None:
         self._away = False
+        connection: client.Connection | None = None
         try:
             async with client.connect(self.config, self.name, self.edge, self._met) as connection:
                 await self._session(connection, sink)
         except client.SourceAway:
             self._away = True
             raise
+        finally:
+            if connection is not None and not connection.is_left:
+                self._sessions.ended(connection.client)
 
     async def _session(self, connection: client.Connection, sink: Sink) -> None:
         self.health.standing = connection.standing
         server = await connection.server(self.config.items_per_call)
+        left = self._sessions.opened(connection.client, server.run)
         self.delay.of(server.now_ms, time.monotonic() * 1000.0)
         as_before = self._held is not None and self._held.run == server.run
         items = await self._resolved(connection, list(server.namespaces), as_before=as_before)
         sink = self._models.sink(sink)
-        loop = await self._resumed(connection, server, items, sink) or await self._anew(connection, server, items, sink)
+        resumed = await self._resumed(connection, server, items, sink)
+        loop = resumed or await self._anew(connection, server, items, sink)
         connection.keeps_subscriptions = self.config.resume_s > 0
-        await first_of(loop.run(), self._watch.run())
+        tidying = asyncio.create_task(self._end_left(connection, left, delete_subscriptions=resumed is None))
+        try:
+            await first_of(loop.run(), self._watch.run())
+        finally:
+            tidying.cancel()
+            await asyncio.gather(tidying, return_exceptions=True)
+
+    async def _end_left(self, connection: client.Connection, left: Sequence[left_sessions.Session], *, delete_subscriptions: bool) -> None:
+        """Closes what earlier connections left open at the server."""
+        for one in left:
+            if await left_sessions.end(self.config, self.name, self.edge, connection.client, one, delete_subscriptions=delete_subscriptions):
+                self._sessions.forget(one)
 
     def _hash(self, items: Sequence[client.Item]) -> str:
         config = self.config
