@@ -36,12 +36,11 @@ from mes_server.identity.service import Identity, SetupTimes
 from mes_server.identity.sessions import IdleTimes, Sessions
 from mes_server.ingest import routes as ingest_routes
 from mes_server.ingest.booking import SliceBooking
-from mes_server.ingest.broker_settings import BrokerLink, BrokerTls, Credentials
+from mes_server.ingest.broker_settings import BrokerLink, BrokerTls
+from mes_server.ingest.edge_access import EdgeAccess
 from mes_server.ingest.embedded_broker import EmbeddedBroker
-from mes_server.ingest.errors import EdgeSignInUnknown
 from mes_server.ingest.faults import faults as ingest_faults
 from mes_server.ingest.figures import IngestFigures
-from mes_server.ingest.schemas import EdgeEnrolled
 from mes_server.ingest.service import IngestBounds, IngestService, edges_health, history_progress, last_values, quarantine_figures
 from mes_server.kit import routes as kit_routes
 from mes_server.kit import sealing, spa
@@ -109,7 +108,8 @@ def _compose(app: FastAPI, settings: Settings, kit: Kit, real: Clock) -> list[Ba
     state.telemetry = make_telemetry(settings)
     state.ingest = make_ingest(settings, kit, state.telemetry, state.metrics)
     state.outboxes = Outboxes()
-    state.edge_sign_in = edge_sign_in(settings, state.ingest.broker)
+    state.edges = edge_access(settings, state.ingest.broker)
+    state.put_edge_out = state.edges.put_out
     state.reports = _probes(settings, state)
     state.last_power = lambda codes: {code: one.get("power_w") for code, one in last_values(state.ingest, codes).items()}
     stops = Every("stop-watcher", 2.0, StopWatcher(kit).look)
@@ -218,31 +218,9 @@ def make_ingest(settings: Settings, kit: Kit, telemetry: TelemetryStore, metrics
     return service
 
 
-def edge_sign_in(settings: Settings, broker: EmbeddedBroker | None) -> Callable[[str], EdgeEnrolled]:
-    """How an edge signs in: the embedded broker makes it; for a broker of your own it is read from `<data>/broker/users/<edge>.json`."""
-
-    def find(edge: str) -> EdgeEnrolled:
-        file = settings.data_dir / "broker" / "users" / f"{edge}.json"
-        if broker is not None:
-            broker.allow_edges([edge])
-            found = broker.credentials(edge)
-        elif file.is_file():
-            found = Credentials.model_validate_json(file.read_bytes())
-        else:
-            raise EdgeSignInUnknown(edge=edge, file=str(file))
-        ca_pem = settings.broker.tls_ca.read_text() if settings.broker.tls_ca is not None else None
-        return EdgeEnrolled(
-            group=settings.sparkplug.group,
-            edge=edge,
-            host_id=settings.sparkplug.host_id,
-            broker_host=found.host,
-            broker_port=found.port,
-            user=found.user,
-            password=found.password,
-            ca_pem=ca_pem,
-        )
-
-    return find
+def edge_access(settings: Settings, broker: EmbeddedBroker | None) -> EdgeAccess:
+    """Who of the edges may sign in at the broker."""
+    return EdgeAccess(settings.data_dir / "broker", broker, settings.sparkplug.group, settings.sparkplug.host_id, settings.broker.tls_ca)
 
 
 def create_app(settings: Settings, *, clock: Clock, real: Clock | None = None) -> FastAPI:

@@ -76,6 +76,7 @@ def _own_options(name: str, one: argparse.ArgumentParser) -> None:
         one.add_argument("--class", dest="machine_class", default="machine", metavar="CODE", help="machines of one kind share reasons and alarms")
     if name == "invite-edge":
         one.add_argument("edge", help="edge id, as in the plant model (EDGE-L1)")
+        one.add_argument("--readmit", action="store_true", help="let it in again although it was revoked")
     if name == "broker-credentials":
         brokers.credentials_options(one)
     if name == "ca":

@@ -48,9 +48,7 @@ def credentials(settings: Settings, args: argparse.Namespace) -> int:
 def _change(settings: Settings, args: argparse.Namespace, folder: Path) -> EdgeLists:
     lists, users = EdgeLists.read(folder), folder / "users"
     for edge in args.revoke:
-        lists.granted.discard(edge)
-        lists.revoked.add(edge)
-        (users / f"{edge}.json").unlink(missing_ok=True)
+        lists.revoke(folder, edge)
     for edge in (*args.edge, *args.renew):
         lists.revoked.discard(edge)
         lists.granted.add(edge)

@@ -28,6 +28,7 @@ from mes_server.cli.words import IN_USE, STOPPED, WRONG_USE, CommandFailed, say
 from mes_server.config import Settings
 from mes_server.identity import access, rules
 from mes_server.identity.hashing import Hasher
+from mes_server.ingest.edge_access import invite
 from mes_server.kit.actor import SYSTEM
 from mes_server.kit.acts import Acts
 from mes_server.kit.db import Database
@@ -196,7 +197,8 @@ def invite_edge(settings: Settings, args: argparse.Namespace) -> int:
         acts.start()
         try:
             good_s = settings.identity.enrolment_s
-            made = access.invite_edge(acts, args.edge, real_now_ms=PlantClock().now_ms(), good_s=good_s, actor=None)
+            now_ms, folder = PlantClock().now_ms(), settings.data_dir / "broker"
+            made = invite(acts, folder, args.edge, readmit=args.readmit, real_now_ms=now_ms, good_s=good_s, actor=None)
         except MesError as error:
             raise CommandFailed(*both(error)) from error
         finally:

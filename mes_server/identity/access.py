@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
@@ -246,24 +247,27 @@ def enrol(identity: Identity, code: str, *, address: str) -> EnrolOut:
         raise
 
 
-def invite_edge(acts: Acts, edge: str, *, real_now_ms: int, good_s: int, actor: Actor | None) -> Invitation:
+def invite_edge(acts: Acts, edge: str, *, real_now_ms: int, good_s: int, actor: Actor | None, readmitted: bool = False) -> Invitation:
     """A one-time code for an edge box; a new one makes the old one worthless. The box's own sign-in at the broker is not touched by it.
 
-    `actor` None: the command line. Raises EnrolmentWrong where a tablet has that name.
+    `actor` None: the command line. `readmitted`: it had been put out, and is let in again. Raises EnrolmentWrong where a tablet has that name.
     """
     code = base64.b32encode(secrets.token_bytes(10)).decode()
     until = real_now_ms + good_s * 1000
 
     def put(session: Session) -> None:
-        row = repository.device_by(session, code=edge)
+        row = session.get(DeviceRow, edge)  # one that was removed, too
         if row is not None and row.kind != EDGE:
             raise EnrolmentWrong
         if row is None:
             row = DeviceRow(code=edge, name=edge, kind=EDGE, station=None)
             session.add(row)
+        if row.revoked_ms is not None:
+            row.enrolled_ms = None
         row.enrol_hash, row.enrol_until_real_ms, row.revoked_ms = rules.token_hash(code), until, None
         session.flush()
-        note(session, "device.invited", f"device:{edge}", person=actor.person if actor else None, device=actor.device if actor else None)
+        for said in ("device.readmitted", "device.invited") if readmitted else ("device.invited",):
+            note(session, said, f"device:{edge}", person=actor.person if actor else None, device=actor.device if actor else None)
 
     acts.run_system_sync(put)
     return Invitation(edge=edge, code=code, expires_at=iso(until))
@@ -307,8 +311,15 @@ def devices(identity: Identity) -> list[DeviceView]:
         ]
 
 
-def revoke_device(identity: Identity, actor: Actor, code: str) -> None:
-    """Its token and every session on it end at once. Raises UnknownDevice."""
+def revoke_device(identity: Identity, actor: Actor, code: str, *, put_edge_out: Callable[[str], None]) -> None:
+    """Its token and its sessions end at once; an edge box is put out at the broker first. Raises UnknownDevice, what `put_edge_out` raises."""
+    with identity.kit.db.read() as session:
+        row = repository.device_by(session, code=code)
+        if row is None:
+            raise UnknownDevice(device=code)
+        is_edge = row.kind == EDGE and row.enrolled_ms is not None  # else only its code is taken back
+    if is_edge:
+        put_edge_out(code)
 
     def revoke(session: Session) -> None:
         row = repository.device_by(session, code=code)

@@ -208,9 +208,9 @@ def list_devices(identity: IdentityDep, actor: Actor = allow("admin", everywhere
 
 
 @router.delete("/devices/{code}", operation_id="revoke_device", status_code=204)
-def revoke_device(identity: IdentityDep, code: str, actor: Actor = allow("admin", everywhere=True)) -> None:
-    """A lost tablet: its token and its sessions end at once."""
-    access.revoke_device(identity, actor, code)
+def revoke_device(request: Request, identity: IdentityDep, code: str, actor: Actor = allow("admin", everywhere=True)) -> None:
+    """A lost tablet: its token and its sessions end at once. An edge box: it is put out at the broker, and invited again by `readmit` alone."""
+    access.revoke_device(identity, actor, code, put_edge_out=request.app.state.put_edge_out)
 
 
 @router.get("/api-tokens", operation_id="list_api_tokens")

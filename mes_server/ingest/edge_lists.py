@@ -27,6 +27,12 @@ class EdgeLists(BaseModel):
         path = folder / NAME
         return cls.model_validate_json(path.read_bytes()) if path.exists() else cls()
 
+    def revoke(self, folder: Path, edge: str) -> None:
+        """Notes it here, to be written, and forgets its password."""
+        self.granted.discard(edge)
+        self.revoked.add(edge)
+        (folder / "users" / f"{edge}.json").unlink(missing_ok=True)
+
     def write(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_private(folder / NAME, self.model_dump_json(indent=1) + "\n")

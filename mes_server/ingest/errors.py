@@ -43,6 +43,28 @@ class EdgeSignInUnknown(MesError):
     next_zh = "请在消息代理上建立用户，将登录信息写入 {file}，然后重新申请代码。"
 
 
+class EdgePutOut(Conflict):
+    """Somebody put this edge out; a code alone does not bring it back."""
+
+    code = "edge_put_out"
+    en = "Edge {edge} was put out: it may not sign in at the broker."
+    zh = "网关 {edge} 已被吊销，不能登录消息代理。"
+    next_en = "If it shall deliver again: “Let it in again” at People → Devices → Enrol a device, or `gemba-server invite-edge {edge} --readmit`."
+    next_zh = "若该网关应重新接入，请管理员在“人员与权限 → 终端 → 登记终端”中选择“重新准入”，或运行 gemba-server invite-edge {edge} --readmit。"
+
+
+class EdgeAtYourBroker(Conflict):
+    """The broker is not ours: it lets the edge in until its own files say otherwise."""
+
+    code = "edge_at_your_broker"
+    en = "Edge {edge} signs in at your own broker, which this server does not manage: removed here, it would still be let in there."
+    zh = "网关 {edge} 登录的是您自己的消息代理，本服务器不管理其用户：仅在此移除，它仍可登录。"
+    next_en = (
+        "Put it out there first: `gemba-server broker-credentials --revoke {edge} --mosquitto DIR`, then send the broker SIGHUP. Then remove it here."
+    )
+    next_zh = "请先在消息代理上吊销：gemba-server broker-credentials --revoke {edge} --mosquitto DIR，并向代理发送 SIGHUP；然后在此移除。"
+
+
 class MarkMoved(MesError):
     """The mark in the database is not the one this process set: two servers take in data over one database."""
 

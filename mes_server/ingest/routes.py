@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
@@ -13,7 +12,8 @@ from mes_server.identity import access
 from mes_server.identity.routes import IdentityDep, address_of
 from mes_server.ingest import repository
 from mes_server.ingest.desk import Desk
-from mes_server.ingest.schemas import EdgeEnrolIn, EdgeEnrolled, EdgeInvitation, PutAsideView, RetryAnswer, RetryPutAside
+from mes_server.ingest.edge_access import EdgeAccess, invite
+from mes_server.ingest.schemas import EdgeEnrolIn, EdgeEnrolled, EdgeInvitation, EdgeInviteIn, PutAsideView, RetryAnswer, RetryPutAside
 from mes_server.kit.actor import Actor
 from mes_server.kit.http import OPEN, CursorQuery, KitDep, LimitQuery, Page, allow, decode_cursor, encode_cursor
 
@@ -39,10 +39,14 @@ async def retry(request: Request, record: int, command: RetryPutAside, kit: KitD
 
 
 @router.post("/edges/{edge}/enrolment", operation_id="invite_edge")
-def invite_edge(request: Request, identity: IdentityDep, edge: EdgeId, actor: Actor = allow("admin", everywhere=True)) -> EdgeInvitation:
-    """A one-time code (ten minutes) for the box that shall speak as this edge."""
+def invite_edge(
+    request: Request, identity: IdentityDep, edge: EdgeId, body: EdgeInviteIn | None = None, actor: Actor = allow("admin", everywhere=True)
+) -> EdgeInvitation:
+    """A one-time code (ten minutes) for the box that shall speak as this edge. One that was put out is let in again by `readmit` alone."""
+    edges: EdgeAccess = request.app.state.edges
     now_ms, good_s = identity.real.now_ms(), identity.times.enrolment_s
-    made = access.invite_edge(identity.kit.acts, edge, real_now_ms=now_ms, good_s=good_s, actor=actor)
+    readmit = body is not None and body.readmit
+    made = invite(identity.kit.acts, edges.folder, edge, readmit=readmit, real_now_ms=now_ms, good_s=good_s, actor=actor)
     server = str(request.base_url).rstrip("/")
     return EdgeInvitation(**made.model_dump(), command=f"gemba-edge enrol {server} {made.code}")
 
@@ -50,6 +54,5 @@ def invite_edge(request: Request, identity: IdentityDep, edge: EdgeId, actor: Ac
 @router.post("/edges/enrol", operation_id="enrol_edge", dependencies=[OPEN])
 def enrol_edge(request: Request, identity: IdentityDep, body: EdgeEnrolIn) -> EdgeEnrolled:
     """What the box needs to deliver. The code is spent by it."""
-    sign_in: Callable[[str], EdgeEnrolled] = request.app.state.edge_sign_in
-    edge = access.enrol_edge(identity, body.code.get_secret_value(), address=address_of(request))
-    return sign_in(edge)
+    edges: EdgeAccess = request.app.state.edges
+    return edges.sign_in(access.enrol_edge(identity, body.code.get_secret_value(), address=address_of(request)))

@@ -40,6 +40,12 @@ class RetryAnswer(BaseModel):
         return cls.model_validate(body)
 
 
+class EdgeInviteIn(BaseModel):
+    """`readmit`: lets an edge in again that was put out."""
+
+    readmit: bool = False
+
+
 class EdgeInvitation(BaseModel):
     """Good once, for ten minutes. `command` is what to type on the edge box."""
 

@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import paho.mqtt.client as mqtt
 import pytest
+import sqlalchemy as sa
 from asyncua import ua
 
 from edge_agent.__main__ import main
+from mes_server.cli import main as server_command
 from tests.support.edge import AgentProcess, Plc, machine_source
 from tests.support.server import RunningServer, copy_sqlite, make_settings, running_server
 from tests.support.wait import eventually
@@ -124,6 +127,85 @@ def test_with_a_broker_of_your_own_the_sign_in_is_read_from_its_file(tmp_path: P
         assert 'credentials_file = "EDGE-L9.json"' in capsys.readouterr().out
         assert (tmp_path / "edge.toml").read_text() == "# there already\n", "a config that is there is never overwritten"
         assert json.loads((tmp_path / "EDGE-L9.json").read_text()) == known
+
+
+def lets_in(server: RunningServer, box: Path) -> bool:
+    """Whether the broker takes the sign-in that `enrol` wrote."""
+    found = json.loads((box / "EDGE-L9.json").read_text())
+    asked = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="", protocol=mqtt.MQTTv311)
+    asked.username_pw_set(found["user"], found["password"])
+    told: list[bool] = []
+    asked.on_connect = lambda _c, _u, _f, reason, _p: told.append(not reason.is_failure)
+    asked.on_disconnect = lambda *_: told.append(False)
+    asked.connect(found["host"], found["port"])
+    asked.loop_start()
+    try:
+        return eventually(lambda: told, 60)[0]
+    finally:
+        asked.disconnect()
+        asked.loop_stop()
+
+
+def test_an_edge_that_was_put_out_comes_in_again_by_an_explicit_word_alone(
+    server: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Removed at People → Devices it may not sign in any more; a new code needs the word of an administrator, and the journal has it."""
+    admin, config = server.client(), tmp_path / "edge.toml"
+    assert main(["enrol", server.url, admin.post("/edges/EDGE-L9/enrolment").json()["code"], "--config", str(config)]) == 0
+    eventually(lambda: lets_in(server, tmp_path), 60)
+    before = (tmp_path / "EDGE-L9.json").read_text()
+    pending = admin.post("/edges/EDGE-L9/enrolment").json()["code"]
+    assert admin.delete("/devices/EDGE-L9").status_code == 204
+    eventually(lambda: not lets_in(server, tmp_path), 60, why="it is put out")
+    assert main(["enrol", server.url, pending, "--config", str(config)]) == 1, "a code of before is worthless"
+
+    answer = admin.post("/edges/EDGE-L9/enrolment", json={}, headers={"X-Lang": "zh"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "edge_put_out")
+    assert "已被吊销" in answer.json()["title"] and "重新准入" in answer.json()["next_step"]
+    capsys.readouterr()
+    data = ["--data", str(server.settings.data_dir)]
+    assert server_command(["invite-edge", "EDGE-L9", *data]) == 1
+    said = capsys.readouterr().err
+    assert "was put out" in said and "--readmit" in said and "已被吊销" in said
+    assert server.client("read").post("/edges/EDGE-L9/enrolment", json={"readmit": True}).status_code == 403
+
+    again = admin.post("/edges/EDGE-L9/enrolment", json={"readmit": True}).json()["code"]
+    assert main(["enrol", server.url, again, "--config", str(config)]) == 0
+    assert (tmp_path / "EDGE-L9.json").read_text() != before, "its old password stays worthless"
+    eventually(lambda: lets_in(server, tmp_path), 60, why="it is let in again")
+    with server.kit.db.read() as session:
+        acts = session.execute(sa.text("SELECT type, person FROM journal WHERE subject = 'device:EDGE-L9' ORDER BY seq")).all()
+    assert [type_.removeprefix("device.") for type_, _ in acts] == ["invited", "enrolled", "invited", "revoked", "readmitted", "invited", "enrolled"]
+    assert all(person for type_, person in acts if type_ != "device.enrolled"), "the journal names who let it in"
+
+
+def test_a_code_is_worthless_where_the_edge_was_revoked_meanwhile_and_a_code_taken_back_puts_nobody_out(
+    server: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    admin, config, data = server.client(), tmp_path / "edge.toml", ["--data", str(server.settings.data_dir)]
+    admin.post("/edges/EDGE-L9/enrolment")
+    assert admin.delete("/devices/EDGE-L9").status_code == 204
+    code = admin.post("/edges/EDGE-L9/enrolment").json()["code"]  # it was never in: nothing is to be let in again
+    assert server_command(["broker-credentials", *data, "--revoke", "EDGE-L9"]) == 0
+    assert main(["enrol", server.url, code, "--config", str(config)]) == 1
+    assert "was put out" in capsys.readouterr().err and not config.exists()
+    assert server_command(["invite-edge", "EDGE-L9", "--readmit", *data]) == 0
+
+
+def test_a_box_at_a_broker_of_your_own_is_put_out_there_first(tmp_path: Path, empty_sqlite: Path) -> None:
+    data = tmp_path / "data"
+    copy_sqlite(empty_sqlite, data)
+    (data / "broker" / "users").mkdir(parents=True)
+    known = {"host": "192.0.2.9", "port": 8883, "user": "edge-l9", "password": "x" * 20, "host_id": "gemba"}
+    (data / "broker" / "users" / "EDGE-L9.json").write_text(json.dumps(known))
+    with running_server(make_settings(data)) as server:
+        admin = server.client()
+        assert main(["enrol", server.url, admin.post("/edges/EDGE-L9/enrolment").json()["code"], "--config", str(tmp_path / "edge.toml")]) == 0
+        refused = admin.delete("/devices/EDGE-L9")
+        assert (refused.status_code, refused.json()["code"]) == (409, "edge_at_your_broker")
+        assert [one["code"] for one in admin.get("/devices").json()] == ["EDGE-L9"], "it is in, so it is listed"
+        assert server_command(["broker-credentials", "--data", str(data), "--revoke", "EDGE-L9"]) == 0
+        assert admin.delete("/devices/EDGE-L9").status_code == 204 and admin.get("/devices").json() == []
 
 
 def test_a_code_from_the_command_line_beside_a_running_server(server: RunningServer, tmp_path: Path) -> None:

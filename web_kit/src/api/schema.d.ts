@@ -307,7 +307,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke Device
-         * @description A lost tablet: its token and its sessions end at once.
+         * @description A lost tablet: its token and its sessions end at once. An edge box: it is put out at the broker, and invited again by `readmit` alone.
          */
         delete: operations["revoke_device"];
         options?: never;
@@ -346,7 +346,7 @@ export interface paths {
         put?: never;
         /**
          * Invite Edge
-         * @description A one-time code (ten minutes) for the box that shall speak as this edge.
+         * @description A one-time code (ten minutes) for the box that shall speak as this edge. One that was put out is let in again by `readmit` alone.
          */
         post: operations["invite_edge"];
         delete?: never;
@@ -2344,6 +2344,17 @@ export interface components {
             edge: string;
             /** Expires At */
             expires_at: string;
+        };
+        /**
+         * EdgeInviteIn
+         * @description `readmit`: lets an edge in again that was put out.
+         */
+        EdgeInviteIn: {
+            /**
+             * Readmit
+             * @default false
+             */
+            readmit: boolean;
         };
         /** EnergyBlock */
         EnergyBlock: {
@@ -5975,7 +5986,11 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["EdgeInviteIn"] | null;
+            };
+        };
         responses: {
             /** @description Successful Response */
             200: {

@@ -41,6 +41,8 @@ export const t = words({
   validTo: ['有效至 {at}', 'valid until {at}'],
   remove: ['移除', 'Remove'],
   reallyRemove: ['确定移除？', 'Really remove?'],
+  reallyPutOut: ['确定移除？该网关将立即不能登录', 'Really remove? It is put out at once'],
+  readmit: ['重新准入', 'Let it in again'],
   tokenName: ['用途', 'Purpose'],
   addToken: ['新建令牌', 'New token'],
   tokenOnce: ['令牌只显示这一次，请立即保存：', 'The token is shown this once; keep it now:'],
