@@ -145,10 +145,12 @@ class Rates:
         return digits(self._means.setdefault(health.name, MeanPace()).at(health.values, now_s))
 
 
-# Of the buffer file, for the hours that are left. A value is its columns (buffer/blob.py); a record its head, checksum, device, row and its share
-# of the page. Measured over files of equal records of 1 to 5,000 values, as tests/edge_agent/test_health.py does: within 15 % up to 20 values.
+# Of the buffer file, for the hours that are left. A record is its body (buffer/blob.py) and so much for its device, row and share of the page.
+# Measured over files of equal records of 1 to 5,000 values, as tests/edge_agent/test_health.py does: within 15 % up to 20 values.
 # Between 50 and 200 values a record rarely fills its page of 4 kB and may take twice as much.
-BYTES_A_VALUE, BYTES_A_RECORD = 21.0, 36.0
+ROW_BYTES = 23.0
+# What a plan reckons with before anything is stored: a body's head, and its values, that were read at one moment or have each a time of their own.
+BYTES_A_RECORD, BYTES_A_VALUE_READ, BYTES_A_VALUE_TOLD = ROW_BYTES + 23.0, 10.0, 12.0
 
 
 class BufferPace:
@@ -158,9 +160,9 @@ class BufferPace:
         self._mean = MeanPace()
         self.hours_left: float | None = None  # None while the pace is not known, or when nothing comes in
 
-    def look(self, values: int, records: int, room_bytes: float, now_s: float) -> None:
-        """`values`, `records`: written so far."""
-        per_s = self._mean.at(values * BYTES_A_VALUE + records * BYTES_A_RECORD, now_s)
+    def look(self, body_bytes: int, records: int, room_bytes: float, now_s: float) -> None:
+        """`body_bytes`, `records`: written so far."""
+        per_s = self._mean.at(body_bytes + records * ROW_BYTES, now_s)
         self.hours_left = digits(max(0.0, room_bytes / per_s / 3600.0)) if per_s else None
 
 

@@ -372,7 +372,7 @@ class Worker(threading.Thread):
             self.storage.look(self.healths.values(), facts_only=not room, stuck=self.disk_full)
             self.rates.look(self.healths.values(), now_s)
             left = min(self.buffer.max_bytes - self.buffer_bytes, self.storage.now.free)
-            self.pace.look(self.counts["values"], self.counts["records"], left, now_s)
+            self.pace.look(self.buffer.body_bytes, self.counts["records"], left, now_s)
             if isinstance(self.clock, ClockGuard):
                 words = self.clock.words()
                 for health in self.healths.values():

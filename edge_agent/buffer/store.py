@@ -87,6 +87,7 @@ class Buffer:
         self.set_aside: Path | None = None
         self.lean = False  # the disk is full: only facts are stored
         self.damaged_records = 0
+        self.body_bytes = 0  # of the records committed since it was opened
         self._reserve_rows = min(reserve_bytes, max_bytes // 4) // 3 // disk.RESERVE_ROW_BYTES
         self._reserved_wal_bytes = min(self._reserve_rows * disk.RESERVE_ROW_BYTES, WAL_BYTES)
         self.checkpoint_bytes = self._reserved_wal_bytes * 3 // 4 or WAL_BYTES
@@ -293,6 +294,7 @@ class Buffer:
                     raise
         self._dropped = dropped
         self.last_n, self.answered_n = int(self._metas["last_n"]), int(self._metas["answered_n"])
+        self.body_bytes += size
         self._checkpoint(size + COMMIT_WAL_BYTES)
         return stored
 
@@ -487,11 +489,13 @@ class Buffer:
         for device, n in last.items():  # one mark a device and batch: a mark is longer than a handful of samples
             facts[n] = self._thinner.marked(device, facts[n], dropped[device])
         device_of = {n: device for n, device, _ in rows}
-        updates = [(blob.pack(columns, n + shift, device_of[n]), len(columns), n) for n, columns in facts.items()]
+        thinned = [(n, device_of[n], len(columns), blob.pack(columns, n + shift, device_of[n])) for n, columns in facts.items()]
         new_metrics = self.catalogue.take_new()
 
         def put(db: sqlite3.Connection) -> None:
-            db.executemany("update record set body = ?, count = ?, thinned = 1 where n = ?", updates)
+            # Not an update: a row that shrinks in its place leaves its page as empty as it has become.
+            db.executemany("delete from record where n = ?", [(n,) for n in facts])
+            db.executemany("insert into record(n, device, count, body, thinned) values(?, ?, ?, ?, 1)", thinned)
             changes: dict[str, Any] = {"thinned_to": rows[-1][0], "thinned_values": values}
             if new_metrics:
                 db.executemany("insert into metric values(?, ?, ?, ?)", [(m.alias, m.device, m.name, int(m.datatype)) for m in new_metrics])
@@ -504,7 +508,7 @@ class Buffer:
             self.catalogue.put_back(new_metrics)
             raise
         self._thinned_to, self.thinned_values = rows[-1][0], values
-        self._checkpoint(COMMIT_WAL_BYTES + sum(len(update[0]) for update in updates))
+        self._checkpoint(COMMIT_WAL_BYTES + sum(len(row[3]) for row in thinned))
         return True
 
     def _be_lean(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from edge_agent.config import AgentConfig
 from edge_agent.control.change import Change
 from edge_agent.control.status import Lang
-from edge_agent.health import BYTES_A_RECORD, BYTES_A_VALUE
+from edge_agent.health import BYTES_A_RECORD, BYTES_A_VALUE_READ, BYTES_A_VALUE_TOLD
 from edge_agent.pipeline.tags import DeviceSource
 from edge_agent.sources.kind import Bus, DeviceMetrics
 from edge_agent.sources.kinds import BY_TYPE
@@ -50,7 +50,8 @@ def plan_of(config: AgentConfig, measured: Mapping[str, float] | None = None) ->
     values = sum(source.values_per_s for source in sources)
     commits_per_s = 1 / config.delivery.commit_interval_s if config.delivery.commit_interval_s else float("inf")
     records = sum(min(source.values_per_s, source.devices * commits_per_s) for source in sources)  # at most one a device and commit
-    buffer = values * BYTES_A_VALUE + records * BYTES_A_RECORD
+    columns = sum(source.values_per_s * (BYTES_A_VALUE_READ if source.polled else BYTES_A_VALUE_TOLD) for source in sources)
+    buffer = columns + records * BYTES_A_RECORD
     wire = (values * WIRE_A_VALUE + records * WIRE_A_RECORD) * 86_400
     hours = config.buffer.max_mb * 1e6 / buffer / 3600 if buffer else float("inf")
     return Plan(sources, values, buffer, wire, hours)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.buffer.store import Buffer
-from edge_agent.health import BYTES_A_RECORD, BYTES_A_VALUE, BufferPace, MeanPace, Rates, SourceHealth
+from edge_agent.health import BYTES_A_RECORD, BYTES_A_VALUE_READ, BYTES_A_VALUE_TOLD, ROW_BYTES, BufferPace, MeanPace, Rates, SourceHealth
 from edge_agent.pipeline.columns import DOUBLE, Columns
 
 
@@ -60,20 +60,23 @@ def test_hours_left_follow_the_pace_and_are_unknown_without_one() -> None:
     pace.look(0, 0, 1e9, 0.0)
     assert pace.hours_left is None
     for second in range(1, 100):
-        pace.look(100 * second, 10 * second, 1e9, float(second))
-    assert pace.hours_left == pytest.approx(1e9 / (100 * BYTES_A_VALUE + 10 * BYTES_A_RECORD) / 3600, rel=0.01)
+        pace.look(2_000 * second, 10 * second, 1e9, float(second))
+    assert pace.hours_left == pytest.approx(1e9 / (2_000 + 10 * ROW_BYTES) / 3600, rel=0.01)
     pace.look(0, 0, 1e9, 100.0)
     assert pace.hours_left is None, "a new buffer counts from 0"
 
 
+@pytest.mark.parametrize("apart_ms", [0, 1], ids=["read", "told"])
 @pytest.mark.parametrize(("values", "off"), [(1, 1.15), (5, 1.15), (20, 1.15), (100, 2.0), (2_000, 1.15)])
-def test_a_buffer_is_as_long_as_is_said(tmp_path: Path, values: int, off: float) -> None:
-    """The way the figures were measured: a file of equal records, before and after."""
+def test_a_buffer_is_as_long_as_is_said(tmp_path: Path, values: int, off: float, apart_ms: int) -> None:
+    """The way the figures were measured: a file of equal records, before and after. What is said of a running agent, and by a plan before it."""
     buffer = Buffer(tmp_path / "edge.buffer", 10**10)
-    record = "LAT-01", Columns.of((alias, 1_772_409_600_000, DOUBLE, 1.5) for alias in range(1, values + 1))
+    record = "LAT-01", Columns.of((alias, 1_772_409_600_000 + alias * apart_ms, DOUBLE, 1.5) for alias in range(128, values + 128))
     count, before = max(20, 2_000 // values), buffer.size_bytes()
     for _ in range(10):
         buffer.commit([record] * count)
-    found, said = (buffer.size_bytes() - before) / (10 * count), values * BYTES_A_VALUE + BYTES_A_RECORD
+    found, said = (buffer.size_bytes() - before) / (10 * count), buffer.body_bytes / (10 * count) + ROW_BYTES
     buffer.close()
+    planned = values * (BYTES_A_VALUE_TOLD if apart_ms else BYTES_A_VALUE_READ) + BYTES_A_RECORD
     assert said / off < found < said * off
+    assert planned / off < found < planned * off

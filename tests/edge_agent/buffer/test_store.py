@@ -112,14 +112,14 @@ def test_a_damaged_file_is_kept_and_a_new_epoch_begins(damage: str, tmp_path: Pa
 
 
 def test_at_the_bound_samples_go_first_oldest_first_and_facts_never(tmp_path: Path) -> None:
-    buffer = open_buffer(tmp_path, 400_000)
+    buffer = open_buffer(tmp_path, 250_000)
     total = buffer.catalogue.metric("A", names.GOOD_TOTAL, DataType.INT64)
     power = buffer.catalogue.metric("A", "power_w", DataType.DOUBLE)
     for k in range(60):
         rows = [(total.alias, k * 1000, INT, k), *((power.alias, k * 1000 + i, DOUBLE, float(i)) for i in range(1, 400))]
         buffer.commit([("A", Columns.of(rows))])  # type: ignore[arg-type]
         assert buffer.make_room()
-        assert buffer.size_bytes() <= 400_000 + 20_000
+        assert buffer.size_bytes() <= 250_000 + 20_000
     gap = buffer.catalogue.find("A", names.SAMPLES_GAP)
     assert gap is not None
     records = list(buffer.read(0, 1000))
@@ -131,6 +131,23 @@ def test_at_the_bound_samples_go_first_oldest_first_and_facts_never(tmp_path: Pa
     assert gaps[0]["from_ms"] == 1 and gaps[-1]["to_ms"] == (thinned[-1] - 1) * 1000 + 400
     assert thinned == list(range(1, len(thinned) + 1)) and len(records[-1].columns) == 400
     assert buffer.thinned_values == len(thinned) * 399
+    buffer.close()
+
+
+@pytest.mark.parametrize("values", [30, 190, 340, 600, 2_000])
+def test_what_is_thinned_gives_its_space_back(tmp_path: Path, values: int) -> None:
+    """A record that shrinks in its place leaves its page nearly empty, where it filled most of it: then facts have no room in a small buffer."""
+    buffer = open_buffer(tmp_path)
+    total = buffer.catalogue.metric("A", names.GOOD_TOTAL, DataType.INT64)
+    power = buffer.catalogue.metric("A", "power_w", DataType.DOUBLE)
+    empty = buffer.size_bytes()
+    for k in range(100):
+        rows = [(total.alias, k * 1000, INT, k), *((power.alias, k * 1000 + i, DOUBLE, float(i)) for i in range(1, values))]
+        buffer.commit([("A", Columns.of(rows))])  # type: ignore[arg-type]
+    buffer.max_bytes = 1
+    assert not buffer.make_room(), "all are thin"
+    facts = sum(len(blob.pack(s.columns)) for s in buffer.read(0, 1_000))
+    assert buffer.size_bytes() - empty < 2 * facts + 3 * 4096
     buffer.close()
 
 
