@@ -14,7 +14,8 @@ WINDOW_MS = 20 * 86_400_000  # no endpoint is asked for more at once
 
 async def counts(api: Api, from_ms: int, to_ms: int) -> dict[tuple[str, str], tuple[int, int]]:
     """(machine, operation) -> (good, scrap); the operation is "" for pieces nobody could be found for."""
-    rows = await api.get("/counts", **{"from": iso(from_ms), "to": iso(to_ms)})
+    window: dict[str, Any] = {"from": iso(from_ms), "to": iso(to_ms)}
+    rows = await api.pages("/counts", **window)
     found: dict[tuple[str, str], tuple[int, int]] = {}
     for row in rows:
         key = (row["machine"], row["operation"] or "")

@@ -12,7 +12,7 @@ from mes_server.energy.errors import TooManyBuckets
 from mes_server.energy.schemas import WH_MAX, MeterLoad, MonthOut, Summary, SwapMeter, SwapPreview, SwapView
 from mes_server.kit.actor import Actor
 from mes_server.kit.acts import ms_of
-from mes_server.kit.http import KitDep, allow
+from mes_server.kit.http import CursorQuery, KitDep, LimitQuery, Page, allow, page_of
 from mes_server.machine_states.schemas import FromQuery, ToQuery, window_ms
 from mes_server.plant import service as plant
 
@@ -63,9 +63,12 @@ async def swap_meter(kit: KitDep, command: SwapMeter, actor: Actor = allow("supe
 
 
 @router.get("/energy/swaps", operation_id="list_meter_swaps")
-def list_meter_swaps(kit: KitDep, meter: str | None = None, actor: Actor = allow("read")) -> list[SwapView]:
+def list_meter_swaps(
+    kit: KitDep, meter: str | None = None, limit: LimitQuery = 500, cursor: CursorQuery = None, actor: Actor = allow("read")
+) -> Page[SwapView]:
+    """Newest first."""
     with kit.db.read() as session:
-        return swaps.views(session, meter)
+        return page_of(swaps.views(session, meter), lambda one: (one.at, one.meter), limit=limit, cursor=cursor, newest_first=True)
 
 
 @router.get("/energy/swaps/preview", operation_id="preview_meter_swap")

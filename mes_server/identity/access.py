@@ -6,6 +6,7 @@ import base64
 import json
 import secrets
 from collections.abc import Callable
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -40,7 +41,7 @@ from mes_server.identity.schemas import (
     SignIn,
 )
 from mes_server.identity.service import Identity, role_list
-from mes_server.identity.sessions import Place, note
+from mes_server.identity.sessions import Place, note, once
 from mes_server.kit.actor import Actor
 from mes_server.kit.acts import Acts, recorded_ms
 
@@ -205,19 +206,20 @@ def place_of(identity: Identity, device_token: str) -> Place:
         return Place(row.code, row.kind, row.station)
 
 
-def begin_enrolment(identity: Identity, actor: Actor, body: EnrolmentIn, *, base_url: str) -> EnrolmentOut:
+def begin_enrolment(identity: Identity, actor: Actor, body: EnrolmentIn, *, base_url: str, key: UUID | None = None) -> EnrolmentOut:
     """A one-time code that makes a device this plant's."""
     code = base64.b32encode(secrets.token_bytes(10)).decode()
     until = identity.real.now_ms() + identity.times.enrolment_s * 1000
 
     def add(session: Session) -> str:
+        once(session, key)
         device = f"D-{secrets.token_hex(4).upper()}"
         row = DeviceRow(
             code=device, name=body.name, kind=body.kind, station=body.station, enrol_hash=rules.token_hash(code), enrol_until_real_ms=until
         )
         session.add(row)
         session.flush()
-        note(session, "device.invited", f"device:{device}", person=actor.person, device=actor.device)
+        note(session, "device.invited", f"device:{device}", person=actor.person, device=actor.device, key=key)
         return device
 
     device = identity.kit.acts.run_system_sync(add)
@@ -247,7 +249,9 @@ def enrol(identity: Identity, code: str, *, address: str) -> EnrolOut:
         raise
 
 
-def invite_edge(acts: Acts, edge: str, *, real_now_ms: int, good_s: int, actor: Actor | None, readmitted: bool = False) -> Invitation:
+def invite_edge(
+    acts: Acts, edge: str, *, real_now_ms: int, good_s: int, actor: Actor | None, readmitted: bool = False, key: UUID | None = None
+) -> Invitation:
     """A one-time code for an edge box; a new one makes the old one worthless. The box's own sign-in at the broker is not touched by it.
 
     `actor` None: the command line. `readmitted`: it had been put out, and is let in again. Raises EnrolmentWrong where a tablet has that name.
@@ -256,6 +260,7 @@ def invite_edge(acts: Acts, edge: str, *, real_now_ms: int, good_s: int, actor: 
     until = real_now_ms + good_s * 1000
 
     def put(session: Session) -> None:
+        once(session, key)
         row = session.get(DeviceRow, edge)  # one that was removed, too
         if row is not None and row.kind != EDGE:
             raise EnrolmentWrong
@@ -266,8 +271,10 @@ def invite_edge(acts: Acts, edge: str, *, real_now_ms: int, good_s: int, actor: 
             row.enrolled_ms = None
         row.enrol_hash, row.enrol_until_real_ms, row.revoked_ms = rules.token_hash(code), until, None
         session.flush()
-        for said in ("device.readmitted", "device.invited") if readmitted else ("device.invited",):
-            note(session, said, f"device:{edge}", person=actor.person if actor else None, device=actor.device if actor else None)
+        who = {"person": actor.person if actor else None, "device": actor.device if actor else None}
+        if readmitted:
+            note(session, "device.readmitted", f"device:{edge}", **who)
+        note(session, "device.invited", f"device:{edge}", key=key, **who)
 
     acts.run_system_sync(put)
     return Invitation(edge=edge, code=code, expires_at=iso(until))
@@ -333,7 +340,7 @@ def revoke_device(identity: Identity, actor: Actor, code: str, *, put_edge_out: 
 
 
 # --- API tokens -------------------------------------------------------------------------------------------------------------------------
-def make_api_token(identity: Identity, actor: Actor, body: ApiTokenIn) -> ApiTokenMade:
+def make_api_token(identity: Identity, actor: Actor, body: ApiTokenIn, key: UUID | None = None) -> ApiTokenMade:
     """A token for another program; shown once. Raises RoleUnknown."""
     for one in body.roles:
         if one.role not in rules.ROLES:
@@ -342,6 +349,7 @@ def make_api_token(identity: Identity, actor: Actor, body: ApiTokenIn) -> ApiTok
     ends = identity.real.now_ms() + body.days * DAY_MS if body.days is not None else None
 
     def add(session: Session) -> ApiTokenMade:
+        once(session, key)
         code = f"api-{secrets.token_hex(4)}"
         roles = [one.model_dump() for one in body.roles]
         row = ApiTokenRow(
@@ -355,7 +363,8 @@ def make_api_token(identity: Identity, actor: Actor, body: ApiTokenIn) -> ApiTok
         )
         session.add(row)
         session.flush()
-        note(session, "api_token.made", f"api_token:{code}", person=actor.person, device=actor.device, payload=json.dumps({"roles": roles}))
+        payload = json.dumps({"roles": roles})
+        note(session, "api_token.made", f"api_token:{code}", person=actor.person, device=actor.device, payload=payload, key=key)
         return ApiTokenMade(**_token_view(row).model_dump(), token=token)
 
     return identity.kit.acts.run_system_sync(add)

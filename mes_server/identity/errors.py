@@ -167,3 +167,13 @@ class LastAdministrator(Conflict):
     zh = "{person} 是最后一位可登录的管理员。"
     next_en = "Make somebody else administrator first."
     next_zh = "请先指定另一位管理员。"
+
+
+class ShownOnce(Conflict):
+    """The request was done before; its answer held a secret, which is kept nowhere."""
+
+    code = "shown_once"
+    en = "{subject} was made by this request before; its code or token was shown then and cannot be shown again."
+    zh = "此请求此前已生成 {subject}；其代码或令牌当时已显示，无法再次显示。"
+    next_en = "If it did not reach you, remove {subject} and make a new one."
+    next_zh = "若未收到，请移除 {subject} 后重新生成。"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import Annotated, Any, cast
+from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from edge_agent.contract.clock import iso
 from mes_server.identity import access, repository, rules, service
@@ -35,7 +36,7 @@ from mes_server.identity.service import Identity, role_list
 from mes_server.identity.sessions import COOKIE, FOR_EVER_MS, LiveSession, token_of
 from mes_server.kit.actor import Actor
 from mes_server.kit.errors import NotSignedIn
-from mes_server.kit.http import OPEN, CursorQuery, KitDep, LimitQuery, Page, allow, decode_cursor, encode_cursor
+from mes_server.kit.http import OPEN, CursorQuery, KitDep, LimitQuery, Page, allow, decode_cursor, encode_cursor, page_of
 
 router = APIRouter(tags=["identity"])
 
@@ -45,6 +46,8 @@ async def identity_of(request: Request) -> Identity:
 
 
 IdentityDep = Annotated[Identity, Depends(identity_of)]
+# A secret is answered once and kept nowhere: the same key again makes nothing new and says so (409), where an act would give the same answer.
+IdempotencyKey = Annotated[UUID | None, Header(alias="Idempotency-Key", description="A UUID of the client's: done once, however often it is sent")]
 
 
 def address_of(request: Request) -> str:
@@ -192,9 +195,11 @@ async def change_person(
 
 # --- devices and API tokens -------------------------------------------------------------------------------------------------------------
 @router.post("/devices/enrolment", operation_id="begin_enrolment")
-def begin_enrolment(request: Request, identity: IdentityDep, body: EnrolmentIn, actor: Actor = allow("admin", everywhere=True)) -> EnrolmentOut:
+def begin_enrolment(
+    request: Request, identity: IdentityDep, body: EnrolmentIn, key: IdempotencyKey = None, actor: Actor = allow("admin", everywhere=True)
+) -> EnrolmentOut:
     """A one-time code (ten minutes) that a tablet scans to become this plant's."""
-    return access.begin_enrolment(identity, actor, body, base_url=str(request.base_url).rstrip("/"))
+    return access.begin_enrolment(identity, actor, body, base_url=str(request.base_url).rstrip("/"), key=key)
 
 
 @router.post("/devices/enrol", operation_id="enrol_device", dependencies=[OPEN])
@@ -203,8 +208,10 @@ def enrol_device(request: Request, identity: IdentityDep, body: EnrolIn) -> Enro
 
 
 @router.get("/devices", operation_id="list_devices")
-def list_devices(identity: IdentityDep, actor: Actor = allow("admin", everywhere=True)) -> list[DeviceView]:
-    return access.devices(identity)
+def list_devices(
+    identity: IdentityDep, limit: LimitQuery = 500, cursor: CursorQuery = None, actor: Actor = allow("admin", everywhere=True)
+) -> Page[DeviceView]:
+    return page_of(access.devices(identity), lambda one: (one.code,), limit=limit, cursor=cursor)
 
 
 @router.delete("/devices/{code}", operation_id="revoke_device", status_code=204)
@@ -214,13 +221,18 @@ def revoke_device(request: Request, identity: IdentityDep, code: str, actor: Act
 
 
 @router.get("/api-tokens", operation_id="list_api_tokens")
-def list_api_tokens(identity: IdentityDep, actor: Actor = allow("admin", everywhere=True)) -> list[ApiTokenView]:
-    return access.api_tokens(identity)
+def list_api_tokens(
+    identity: IdentityDep, limit: LimitQuery = 500, cursor: CursorQuery = None, actor: Actor = allow("admin", everywhere=True)
+) -> Page[ApiTokenView]:
+    return page_of(access.api_tokens(identity), lambda one: (one.code,), limit=limit, cursor=cursor)
 
 
 @router.post("/api-tokens", operation_id="make_api_token")
-def make_api_token(identity: IdentityDep, body: ApiTokenIn, actor: Actor = allow("admin", everywhere=True)) -> ApiTokenMade:
-    return access.make_api_token(identity, actor, body)
+def make_api_token(
+    identity: IdentityDep, body: ApiTokenIn, key: IdempotencyKey = None, actor: Actor = allow("admin", everywhere=True)
+) -> ApiTokenMade:
+    """The token is in this answer and nowhere else."""
+    return access.make_api_token(identity, actor, body, key)
 
 
 @router.delete("/api-tokens/{code}", operation_id="revoke_api_token", status_code=204)

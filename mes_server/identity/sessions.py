@@ -6,13 +6,14 @@ import asyncio
 import secrets
 import threading
 from dataclasses import dataclass
+from uuid import UUID
 
 from fastapi import Request
 from sqlalchemy.orm import Session
 
 from edge_agent.contract.clock import Clock
 from mes_server.identity import repository, rules
-from mes_server.identity.errors import HeaderMissing, SessionEnded
+from mes_server.identity.errors import HeaderMissing, SessionEnded, ShownOnce
 from mes_server.identity.models import ApiTokenRow, PersonRow, SessionRow
 from mes_server.kit import journal
 from mes_server.kit.actor import Actor
@@ -212,12 +213,24 @@ def actor_of(session: Session, person: PersonRow, device: str | None) -> Actor:
     return Actor(person.code, device, rules.rights_of(repository.roles(session, [person.code])[person.code]), lang=lang)
 
 
-def note(session: Session, type: str, subject: str, *, person: str | None, device: str | None = None, payload: str = "{}") -> None:
-    """A journal record of what the server itself does about access (sign-in, lock, device, token), in the caller's transaction."""
+def once(session: Session, key: UUID | None) -> None:
+    """Raises ShownOnce where the request with this Idempotency-Key was done before: its secret is kept nowhere, it cannot be answered again."""
+    subject = journal.subject_of(session, str(key)) if key is not None else None
+    if subject is not None:
+        raise ShownOnce(subject=subject.partition(":")[2])
+
+
+def note(
+    session: Session, type: str, subject: str, *, person: str | None, device: str | None = None, payload: str = "{}", key: UUID | None = None
+) -> None:
+    """A journal record of what the server itself does about access (sign-in, lock, device, token), in the caller's transaction.
+
+    `key`: the request's Idempotency-Key, the record's id then (see `once`).
+    """
     now_ms = recorded_ms(session)
     journal.append(
         session,
-        event_id=str(uuid7(now_ms)),
+        event_id=str(key or uuid7(now_ms)),
         type=type,
         subject=subject,
         occurred_ms=now_ms,

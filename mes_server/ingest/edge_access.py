@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 from mes_server.identity import access
 from mes_server.identity.schemas import Invitation
@@ -25,7 +26,9 @@ def is_out(folder: Path, edge: str) -> bool:
     return edge in EdgeLists.read(folder).revoked
 
 
-def invite(acts: Acts, folder: Path, edge: str, *, readmit: bool, real_now_ms: int, good_s: int, actor: Actor | None) -> Invitation:
+def invite(
+    acts: Acts, folder: Path, edge: str, *, readmit: bool, real_now_ms: int, good_s: int, actor: Actor | None, key: UUID | None = None
+) -> Invitation:
     """A one-time code for the box that shall speak as this edge. Raises EdgePutOut where it was put out and `readmit` is not said.
 
     Its old password stays worthless then: putting it out has forgotten it. The journal says who let it in.
@@ -33,7 +36,7 @@ def invite(acts: Acts, folder: Path, edge: str, *, readmit: bool, real_now_ms: i
     out = is_out(folder, edge)
     if out and not readmit:
         raise EdgePutOut(edge=edge)
-    made = access.invite_edge(acts, edge, real_now_ms=real_now_ms, good_s=good_s, actor=actor, readmitted=out)
+    made = access.invite_edge(acts, edge, real_now_ms=real_now_ms, good_s=good_s, actor=actor, readmitted=out, key=key)
     if out:
         with changing(folder):
             lists = EdgeLists.read(folder)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request
 from edge_agent.contract.clock import iso
 from edge_agent.contract.topics import ID_PATTERN
 from mes_server.identity import access
-from mes_server.identity.routes import IdentityDep, address_of
+from mes_server.identity.routes import IdempotencyKey, IdentityDep, address_of
 from mes_server.ingest import repository
 from mes_server.ingest.desk import Desk
 from mes_server.ingest.edge_access import EdgeAccess, invite
@@ -40,13 +40,18 @@ async def retry(request: Request, record: int, command: RetryPutAside, kit: KitD
 
 @router.post("/edges/{edge}/enrolment", operation_id="invite_edge")
 def invite_edge(
-    request: Request, identity: IdentityDep, edge: EdgeId, body: EdgeInviteIn | None = None, actor: Actor = allow("admin", everywhere=True)
+    request: Request,
+    identity: IdentityDep,
+    edge: EdgeId,
+    body: EdgeInviteIn | None = None,
+    key: IdempotencyKey = None,
+    actor: Actor = allow("admin", everywhere=True),
 ) -> EdgeInvitation:
     """A one-time code (ten minutes) for the box that shall speak as this edge. One that was put out is let in again by `readmit` alone."""
     edges: EdgeAccess = request.app.state.edges
     now_ms, good_s = identity.real.now_ms(), identity.times.enrolment_s
     readmit = body is not None and body.readmit
-    made = invite(identity.kit.acts, edges.folder, edge, readmit=readmit, real_now_ms=now_ms, good_s=good_s, actor=actor)
+    made = invite(identity.kit.acts, edges.folder, edge, readmit=readmit, real_now_ms=now_ms, good_s=good_s, actor=actor, key=key)
     server = str(request.base_url).rstrip("/")
     return EdgeInvitation(**made.model_dump(), command=f"gemba-edge enrol {server} {made.code}")
 

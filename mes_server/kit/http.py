@@ -23,7 +23,7 @@ from mes_server.kit.acts import Acts
 from mes_server.kit.db import Database
 from mes_server.kit.errors import Forbidden, Lang, MesError, NotStorable, Refused, StorageFailed, wanted_lang
 from mes_server.kit.live import Live
-from mes_server.kit.paging import CursorQuery, LimitQuery, Page, decode_cursor, encode_cursor
+from mes_server.kit.paging import CursorQuery, LimitQuery, Page, decode_cursor, encode_cursor, page_of
 
 __all__ = [
     "OPEN",
@@ -39,6 +39,7 @@ __all__ = [
     "install_problem_handlers",
     "kit_of",
     "lang_of",
+    "page_of",
 ]
 Authenticate = Callable[[Request], Awaitable[Actor]]  # raises NotSignedIn
 

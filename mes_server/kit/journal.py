@@ -116,6 +116,12 @@ def find(session: Session, event_id: str) -> Prior | None:
     return None if row is None else Prior(row.seq, row.body_hash, row.answer)
 
 
+def subject_of(session: Session, event_id: str) -> str | None:
+    """What the record with this event id is about ("device:D-1"); None where there is none."""
+    found: str | None = session.execute(sa.select(_TABLE.c.subject).where(_TABLE.c.event_id == event_id)).scalar_one_or_none()
+    return found
+
+
 def append(
     session: Session,
     *,

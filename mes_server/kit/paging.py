@@ -1,11 +1,14 @@
-"""Pages by cursor: every list endpoint answers {items, next}; a cursor is the sort key of the last row, so a page never shifts under new rows."""
+"""Pages by cursor: every list endpoint answers {items, next}; a cursor is the sort key of the last row, so a page never shifts under new rows.
+
+No lists are the figures over a window that an endpoint bounds (states, shifts, OEE, load): they answer whole. tests/repo/test_api.py holds both.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query
@@ -50,3 +53,15 @@ def decode_cursor(text: str | None, length: int) -> list[Any] | None:
     if not isinstance(key, list) or len(key) != length:
         raise BadCursor
     return key
+
+
+def page_of(rows: Sequence[T], key: Callable[[T], Sequence[Any]], *, limit: int, cursor: str | None, newest_first: bool = False) -> Page[T]:
+    """A page of rows that are all in hand (a plant's devices, an item's revisions), in the order of `key`, which names each row. Raises BadCursor."""
+    ordered = sorted(((tuple(key(row)), row) for row in rows), key=lambda one: one[0], reverse=newest_first)
+    if ordered and (seen := decode_cursor(cursor, len(ordered[0][0]))) is not None:
+        try:
+            ordered = [one for one in ordered if (one[0] < tuple(seen) if newest_first else one[0] > tuple(seen))]
+        except TypeError as error:  # a cursor of another list
+            raise BadCursor from error
+    page = ordered[:limit]
+    return Page(items=[row for _, row in page], next=encode_cursor(page[-1][0]) if len(ordered) > limit else None)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from mes_server.kit.actor import Actor
-from mes_server.kit.http import CursorQuery, KitDep, LimitQuery, Page, PathDiffers, allow, decode_cursor, encode_cursor
+from mes_server.kit.http import CursorQuery, KitDep, LimitQuery, Page, PathDiffers, allow, decode_cursor, encode_cursor, page_of
 from mes_server.products import repository, service
 from mes_server.products.schemas import Item, PutItem, RevisionView
 
@@ -38,10 +38,13 @@ def get_item(kit: KitDep, code: str, actor: Actor = allow("read")) -> Item:
 
 
 @router.get("/items/{code}/revisions", operation_id="list_item_revisions")
-def list_item_revisions(kit: KitDep, code: str, actor: Actor = allow("read")) -> list[RevisionView]:
+def list_item_revisions(
+    kit: KitDep, code: str, limit: LimitQuery = 500, cursor: CursorQuery = None, actor: Actor = allow("read")
+) -> Page[RevisionView]:
     """Every revision of its bill of material and routing, newest first."""
     with kit.db.read() as session:
-        return service.revisions(session, code)
+        found = service.revisions(session, code)
+    return page_of(found, lambda one: (one.kind, -one.number), limit=limit, cursor=cursor)
 
 
 @router.put("/items/{code}", operation_id="put_item")

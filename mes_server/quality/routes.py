@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel
 from edge_agent.contract.clock import iso
 from mes_server.kit.actor import Actor
 from mes_server.kit.acts import ms_of
-from mes_server.kit.http import CursorQuery, KitDep, LimitQuery, Page, allow
+from mes_server.kit.http import CursorQuery, KitDep, LimitQuery, Page, allow, page_of
 from mes_server.quality import service
 from mes_server.quality.schemas import DefectCodeView, DefectView, HoldView, PhotoId, SavePhoto
 
@@ -27,9 +27,12 @@ def photo_folder(request: Request) -> Path:
 
 
 @router.get("/defect-codes", operation_id="list_defect_codes", dependencies=[allow("read")])
-def list_defect_codes(kit: KitDep) -> list[DefectCodeView]:
+def list_defect_codes(kit: KitDep, limit: LimitQuery = 500, cursor: CursorQuery = None) -> Page[DefectCodeView]:
+    """The plant's scrap reasons, in the order of their tiles."""
     with kit.db.read() as session:
-        return service.defect_codes(session)
+        found = service.defect_codes(session)
+    place = {one.code: number for number, one in enumerate(found)}
+    return page_of(found, lambda one: (place[one.code],), limit=limit, cursor=cursor)
 
 
 @router.get("/defects", operation_id="list_defects", dependencies=[allow("read")])

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BaseModel
 
 from mes_server.kit.acts import ms_of
-from mes_server.kit.http import allow
+from mes_server.kit.http import CursorQuery, LimitQuery, Page, allow, page_of
 from mes_server.telemetry.errors import BadWindow
 from mes_server.telemetry.store import ROLLUP_MINUTES, Buckets, TelemetryStore
 
@@ -51,10 +51,13 @@ def read_telemetry(
 
 
 @router.get("/telemetry/series", operation_id="list_telemetry_series", dependencies=[allow("read")])
-def list_series(request: Request, device: Annotated[str | None, Query(pattern=_CODE)] = None) -> list[SeriesOut]:
+def list_series(
+    request: Request, device: Annotated[str | None, Query(pattern=_CODE)] = None, limit: LimitQuery = 500, cursor: CursorQuery = None
+) -> Page[SeriesOut]:
     """What is sampled, by device and metric."""
     store: TelemetryStore = request.app.state.telemetry
-    return [SeriesOut(device=one.device, metric=one.metric) for one in sorted(store.series()) if device is None or one.device == device]
+    found = [SeriesOut(device=one.device, metric=one.metric) for one in store.series() if device is None or one.device == device]
+    return page_of(found, lambda one: (one.device, one.metric), limit=limit, cursor=cursor)
 
 
 def chart(store: TelemetryStore, device: str, metric: str, from_ms: int, to_ms: int, points: int) -> Buckets:

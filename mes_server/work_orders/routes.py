@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from mes_server.kit import journal
 from mes_server.kit.actor import Actor
 from mes_server.kit.acts import Answer, Command, ServiceFunction, ms_of
-from mes_server.kit.http import CursorQuery, KitDep, LimitQuery, Page, allow
+from mes_server.kit.http import CursorQuery, KitDep, LimitQuery, Page, allow, page_of
 from mes_server.plant import service as plant
 from mes_server.work_orders import schemas, service
 from mes_server.work_orders.schemas import CountView, OrderView
@@ -72,10 +72,13 @@ def list_counts(
     to: AwareDatetime,
     machine: Annotated[str | None, Query(max_length=64)] = None,
     order: Annotated[str | None, Query(max_length=64)] = None,
-) -> list[CountView]:
+    limit: LimitQuery = 500,
+    cursor: CursorQuery = None,
+) -> Page[CountView]:
     """Pieces per machine and operation with from ≤ time < to: machine and person counts together, after moves and corrections."""
     with kit.db.read() as session:
-        return service.count_views(session, [machine] if machine else None, ms_of(from_), ms_of(to), order)
+        found = service.count_views(session, [machine] if machine else None, ms_of(from_), ms_of(to), order)
+    return page_of(found, lambda one: (one.machine, one.operation or ""), limit=limit, cursor=cursor)
 
 
 @router.post("/work-orders", operation_id="create_work_order", status_code=201)

@@ -183,7 +183,11 @@ def _check_totals(client: httpx.Client, rows: list[Row], steps: dict[tuple[str, 
     for name, (of_row, of_booked) in views.items():
         expected = _sum([(of_row(row), row.good, row.scrap, row.rework) for row in rows])
         assert _sum([(of_booked(one), one["good"], one["scrap"], one["rework"]) for one in booked]) == expected, name
-    counts = client.get("/counts", params={"from": iso(0), "to": now}).json()
+    counts: list[dict[str, Any]] = []
+    page: dict[str, Any] = {"next": ""}
+    while page["next"] is not None:
+        page = client.get("/counts", params={"from": iso(0), "to": now, "limit": 200} | ({"cursor": page["next"]} if page["next"] else {})).json()
+        counts += page["items"]
     for key, of_row in (("machine", lambda row: row.machine), ("operation", lambda row: f"{row.order}/{steps[row.order, row.activity]}")):
         expected = _sum([(of_row(row), row.good, row.scrap, 0) for row in rows])
         assert _sum([(one[key], one["good"], one["scrap"], 0) for one in counts]) == expected, key

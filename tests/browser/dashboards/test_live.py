@@ -173,7 +173,7 @@ def test_an_exchanged_meter_is_told_after_its_consequence_was_seen(desk: Desk, p
     page.get_by_role("button", name="Confirm the exchange").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(row).not_to_have_text(before)
-    (told,) = rows(plant.server, "/energy/swaps", meter="COMP-01")
+    (told,) = rows(plant.server, "/energy/swaps", meter="COMP-01")["items"]
     assert (told["at"], told["old_import_wh"], told["new_import_wh"]) == ("2026-03-02T04:00:00.000Z", 66_000, 500), "in the plant's zone"
     row.get_by_role("button", name="Exchange").click()
     expect(page.locator(".modal tbody")).to_contain_text("verification ended")

@@ -160,7 +160,7 @@ def test_the_act_makes_the_figures_exact(metered: RunningServer) -> None:
     assert answer.status_code == 200 and answer.json() == {"meter": "M-SAW-01", "at": iso(T0 + 30 * MINUTE)}
     assert hour(metered) == [3_000.0] * 4
     assert client.post("/energy/swaps", json=body).json() == answer.json(), "the same event again: the same answer"
-    (row,) = client.get("/energy/swaps", params={"meter": "M-SAW-01"}).json()
+    (row,) = client.get("/energy/swaps", params={"meter": "M-SAW-01"}).json()["items"]
     assert (row["old_serial"], row["new_serial"], row["reason"]) == ("A1", "B2", "verification period ended")
     assert row["shift_wh"] == pytest.approx(1_006_000 - 40 - 1_005_000)
     journal = metered.client("read", "admin").get("/journal", params={"type": "energy.meter_swapped"})
@@ -185,7 +185,7 @@ def test_what_cannot_be_is_refused_in_words(metered: RunningServer) -> None:
             assert client.get("/energy/swaps/preview", params=asked).json()["code"] == code, "the same words before as after"
         assert 400 <= answer.status_code < 500, (change, answer.text)
         assert code is None or code in answer.text, answer.text
-    assert client.get("/energy/swaps").json() == []
+    assert client.get("/energy/swaps").json() == {"items": [], "next": None}
 
 
 def test_rights_order_and_repeats(metered: RunningServer) -> None:

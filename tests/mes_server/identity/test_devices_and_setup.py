@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mes_server.identity import access
+from mes_server.kit.ids import uuid7
 from tests.mes_server.identity.people import BADGE, PASSWORD, PIN, add, bearer, sign_in
 from tests.support.server import RunningServer
 
@@ -54,7 +55,7 @@ def test_a_tablet_is_enrolled_used_and_lost(any_server: RunningServer) -> None:
     client = sign_in(any_server, badge=BADGE, device=got["device_token"])
     assert client.get("/me").json()["station"] == "ST-SAW"
     assert client.get("/me").json()["device"] == got["device"]
-    assert [one["code"] for one in admin.get("/devices").json()] == [got["device"]]
+    assert [one["code"] for one in admin.get("/devices").json()["items"]] == [got["device"]]
     assert admin.delete(f"/devices/{got['device']}").status_code == 204
     assert client.get("/me").status_code == 401, "its sessions end at once"
     lost = any_server.client(None).post("/session", json={"badge": BADGE}, headers={"X-Device": got["device_token"]})
@@ -74,7 +75,7 @@ def test_api_tokens(server: RunningServer) -> None:
     program = bearer(server, made["token"])
     me = program.get("/me").json()
     assert me["person"]["code"] == made["code"] and "plan.orders" in me["person"]["rights"]
-    assert "token" not in admin.get("/api-tokens").json()[0]
+    assert "token" not in admin.get("/api-tokens").json()["items"][0]
     server.real.advance(29 * 86_400)
     assert program.get("/me").status_code == 200
     assert admin.delete(f"/api-tokens/{made['code']}").status_code == 204
@@ -101,3 +102,38 @@ def test_a_wall_reads_alone_and_does_nothing_else(any_server: RunningServer) -> 
 
     assert admin.delete(f"/devices/{tokens['wall']['device']}").status_code == 204
     assert wall.get("/plant").status_code == 401
+
+
+def test_a_request_with_its_key_makes_one_token_however_often_it_is_sent(any_server: RunningServer) -> None:
+    """The answer got lost: the token cannot be shown again, so the second try says which one to remove."""
+    admin = any_server.client("admin")
+    for path, body in (
+        ("/api-tokens", {"name": "erp", "roles": [{"role": "erp"}]}),
+        ("/devices/enrolment", {"name": "Tablet", "kind": "tablet"}),
+        ("/edges/EDGE-K1/enrolment", {}),
+    ):
+        key = {"Idempotency-Key": str(uuid7(any_server.clock.now_ms()))}
+        made = admin.post(path, json=body, headers=key)
+        assert made.status_code == 200, made.text
+        again = admin.post(path, json=body, headers=key)
+        assert (again.status_code, again.json()["code"]) == (409, "shown_once")
+        subject = next(made.json()[name] for name in ("device", "edge", "code") if name in made.json())
+        assert subject in again.json()["title"] and subject in again.json()["next_step"]
+        assert admin.post(path, json=body, headers={"Idempotency-Key": "no uuid"}).status_code == 422
+    assert len(admin.get("/api-tokens").json()["items"]) == 1
+
+
+def test_devices_come_in_pages(server: RunningServer) -> None:
+    admin = server.client("admin")
+    for number in range(5):
+        admin.post("/devices/enrolment", json={"name": f"Tablet {number}", "kind": "tablet"})
+    found, cursor = [], None
+    for _ in range(9):
+        page = admin.get("/devices", params={"limit": 2} | ({"cursor": cursor} if cursor else {})).json()
+        found += [one["code"] for one in page["items"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert (len(found), found) == (5, sorted(found)) and cursor is None
+    assert admin.get("/devices", params={"cursor": "bm9uc2Vuc2U"}).json()["code"] == "bad_cursor"
+    assert admin.get("/devices", params={"cursor": "WzFd"}).json()["code"] == "bad_cursor", "a number where codes are"

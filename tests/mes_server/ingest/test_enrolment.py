@@ -57,7 +57,7 @@ def test_a_box_is_enrolled_and_delivers(server: RunningServer, tmp_path: Path, c
             figures_are_true_or_unknown(admin, plc, agent)
         finally:
             agent.terminate()
-    assert [(one["code"], one["kind"]) for one in admin.get("/devices").json()] == [("EDGE-L9", "edge")]
+    assert [(one["code"], one["kind"]) for one in admin.get("/devices").json()["items"]] == [("EDGE-L9", "edge")]
 
 
 def figures_are_true_or_unknown(admin: httpx.Client, plc: Plc, agent: AgentProcess) -> None:

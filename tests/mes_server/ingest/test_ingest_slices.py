@@ -36,7 +36,7 @@ def picture(server: RunningServer) -> Any:
     client = server.client("read", "energy.read")
     window = {"from": iso(T0), "to": iso(T0 + 3_600_000)}
     states = client.get("/states", params={"machine": "SAW-01", **window}).json()
-    counts = client.get("/counts", params={"machine": "SAW-01", **window}).json()
+    counts = client.get("/counts", params={"machine": "SAW-01", **window}).json()["items"]
     gaps = client.get("/gaps", params={"machine": "SAW-01", **window}).json()
     load = client.get("/energy/load", params={"meters": "M-SAW-01", "bucket_s": 900, **window}).json()
     return states, counts, gaps, load

@@ -43,7 +43,7 @@ def test_revisions(any_server: RunningServer) -> None:
         found = service.item_by_gtin(session, "4012345123456")
         assert found is not None and found.code == "P-310"
         assert set(service.items(session, ["P-310", "none"])) == {"P-310"}
-    assert [(one["kind"], one["revision"], one["current"]) for one in client.get("/items/P-310/revisions").json()] == [
+    assert [(one["kind"], one["revision"], one["current"]) for one in client.get("/items/P-310/revisions").json()["items"]] == [
         ("bom", "1", True), ("routing", "2", True), ("routing", "1", False),
     ]  # fmt: skip
     frozen = client.put("/items/P-310", json=any_server.envelope(item=pump(routing={"revision": "2", "operations": [SAW]}, bom=None)))

@@ -53,7 +53,7 @@ def test_a_defect_keeps_its_photo_and_can_freeze_the_piece(server: RunningServer
     assert passport["on_hold"] and passport["defects"][0]["code"] == "burr" and len(passport["holds"]) == 1
     do(server, client, "material.receive", lot="SEAL-1", item="SEAL-01", quantity=50)
     assert refused(server, client, "material.consume", operation="WO-1001/90", lot="SEAL-1", quantity=1, serial="P-1")["code"] == "serial_held"
-    assert [one["code"] for one in client.get("/defect-codes").json()] == ["burr", "size"]
+    assert [one["code"] for one in client.get("/defect-codes").json()["items"]] == ["burr", "size"]
     problem = refused(server, client, "defect.log", subject={"kind": "serial", "code": "P-1"}, code="nothing", quantity=1)
     assert problem["code"] == "defect_code_unknown"
 

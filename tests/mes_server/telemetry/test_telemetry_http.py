@@ -52,7 +52,7 @@ def test_nothing_known_is_an_empty_chart(server: RunningServer) -> None:
 def test_series_are_listed(server: RunningServer) -> None:
     fill(server)
     answer = server.client("read").get("/telemetry/series", params={"device": "M-SAW-01"})
-    assert answer.json() == [{"device": "M-SAW-01", "metric": "power_w"}]
+    assert answer.json() == {"items": [{"device": "M-SAW-01", "metric": "power_w"}], "next": None}
 
 
 def test_bad_windows_and_strangers_are_refused(server: RunningServer) -> None:

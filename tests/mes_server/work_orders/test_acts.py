@@ -82,7 +82,7 @@ def test_undo_and_correction_book_the_difference_once(any_server: RunningServer)
     do(server, ann, "production.correct", reverses=second["event_id"], good=9, scrap=2, reason="size", note="数错了")
     after = operation(client, "WO-1001/40")
     assert (after["good"], after["scrap"]) == (9, 2)
-    (count,) = client.get("/counts", params={"from": iso(0), "to": server.now(), "order": "WO-1001"}).json()
+    (count,) = client.get("/counts", params={"from": iso(0), "to": server.now(), "order": "WO-1001"}).json()["items"]
     assert (count["good"], count["scrap"], count["machine"]) == (9, 2, "DEB-01")
     assert count["last_at"] == second["occurred_at"]  # the corrections stand where the report stood
 

@@ -88,7 +88,10 @@ export interface paths {
         /** List Api Tokens */
         get: operations["list_api_tokens"];
         put?: never;
-        /** Make Api Token */
+        /**
+         * Make Api Token
+         * @description The token is in this answer and nowhere else.
+         */
         post: operations["make_api_token"];
         delete?: never;
         options?: never;
@@ -211,7 +214,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Defect Codes */
+        /**
+         * List Defect Codes
+         * @description The plant's scrap reasons, in the order of their tiles.
+         */
         get: operations["list_defect_codes"];
         put?: never;
         post?: never;
@@ -416,7 +422,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Meter Swaps */
+        /**
+         * List Meter Swaps
+         * @description Newest first.
+         */
         get: operations["list_meter_swaps"];
         put?: never;
         /**
@@ -3721,10 +3730,38 @@ export interface components {
             /** Unit */
             unit: string;
         };
+        /** Page[ApiTokenView] */
+        Page_ApiTokenView_: {
+            /** Items */
+            items: components["schemas"]["ApiTokenView"][];
+            /** Next */
+            next?: string | null;
+        };
+        /** Page[CountView] */
+        Page_CountView_: {
+            /** Items */
+            items: components["schemas"]["CountView"][];
+            /** Next */
+            next?: string | null;
+        };
+        /** Page[DefectCodeView] */
+        Page_DefectCodeView_: {
+            /** Items */
+            items: components["schemas"]["DefectCodeView"][];
+            /** Next */
+            next?: string | null;
+        };
         /** Page[DefectView] */
         Page_DefectView_: {
             /** Items */
             items: components["schemas"]["DefectView"][];
+            /** Next */
+            next?: string | null;
+        };
+        /** Page[DeviceView] */
+        Page_DeviceView_: {
+            /** Items */
+            items: components["schemas"]["DeviceView"][];
             /** Next */
             next?: string | null;
         };
@@ -3798,10 +3835,31 @@ export interface components {
             /** Next */
             next?: string | null;
         };
+        /** Page[RevisionView] */
+        Page_RevisionView_: {
+            /** Items */
+            items: components["schemas"]["RevisionView"][];
+            /** Next */
+            next?: string | null;
+        };
+        /** Page[SeriesOut] */
+        Page_SeriesOut_: {
+            /** Items */
+            items: components["schemas"]["SeriesOut"][];
+            /** Next */
+            next?: string | null;
+        };
         /** Page[StopOut] */
         Page_StopOut_: {
             /** Items */
             items: components["schemas"]["StopOut"][];
+            /** Next */
+            next?: string | null;
+        };
+        /** Page[SwapView] */
+        Page_SwapView_: {
+            /** Items */
+            items: components["schemas"]["SwapView"][];
             /** Next */
             next?: string | null;
         };
@@ -5528,7 +5586,12 @@ export interface operations {
     };
     list_api_tokens: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Rows a page */
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: string | null;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5541,7 +5604,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ApiTokenView"][];
+                    "application/json": components["schemas"]["Page_ApiTokenView_"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };
@@ -5549,7 +5621,10 @@ export interface operations {
     make_api_token: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A UUID of the client's: done once, however often it is sent */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5635,6 +5710,10 @@ export interface operations {
                 to: string;
                 machine?: string | null;
                 order?: string | null;
+                /** @description Rows a page */
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: string | null;
             };
             header?: never;
             path?: never;
@@ -5648,7 +5727,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["CountView"][];
+                    "application/json": components["schemas"]["Page_CountView_"];
                 };
             };
             /** @description Validation Error */
@@ -5771,7 +5850,12 @@ export interface operations {
     };
     list_defect_codes: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Rows a page */
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: string | null;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5784,7 +5868,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DefectCodeView"][];
+                    "application/json": components["schemas"]["Page_DefectCodeView_"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };
@@ -5831,7 +5924,12 @@ export interface operations {
     };
     list_devices: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Rows a page */
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: string | null;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5844,7 +5942,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DeviceView"][];
+                    "application/json": components["schemas"]["Page_DeviceView_"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };
@@ -5885,7 +5992,10 @@ export interface operations {
     begin_enrolment: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A UUID of the client's: done once, however often it is sent */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5980,7 +6090,10 @@ export interface operations {
     invite_edge: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A UUID of the client's: done once, however often it is sent */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 edge: string;
             };
@@ -6117,6 +6230,10 @@ export interface operations {
         parameters: {
             query?: {
                 meter?: string | null;
+                /** @description Rows a page */
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: string | null;
             };
             header?: never;
             path?: never;
@@ -6130,7 +6247,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SwapView"][];
+                    "application/json": components["schemas"]["Page_SwapView_"];
                 };
             };
             /** @description Validation Error */
@@ -6743,7 +6860,12 @@ export interface operations {
     };
     list_item_revisions: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Rows a page */
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: string | null;
+            };
             header?: never;
             path: {
                 code: string;
@@ -6758,7 +6880,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RevisionView"][];
+                    "application/json": components["schemas"]["Page_RevisionView_"];
                 };
             };
             /** @description Validation Error */
@@ -7898,6 +8020,10 @@ export interface operations {
         parameters: {
             query?: {
                 device?: string | null;
+                /** @description Rows a page */
+                limit?: number;
+                /** @description `next` of the page before */
+                cursor?: string | null;
             };
             header?: never;
             path?: never;
@@ -7911,7 +8037,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SeriesOut"][];
+                    "application/json": components["schemas"]["Page_SeriesOut_"];
                 };
             };
             /** @description Validation Error */
