@@ -271,10 +271,10 @@ def invite_edge(
             row.enrolled_ms = None
         row.enrol_hash, row.enrol_until_real_ms, row.revoked_ms = rules.token_hash(code), until, None
         session.flush()
-        who = {"person": actor.person if actor else None, "device": actor.device if actor else None}
+        person, device = (actor.person, actor.device) if actor else (None, None)
         if readmitted:
-            note(session, "device.readmitted", f"device:{edge}", **who)
-        note(session, "device.invited", f"device:{edge}", key=key, **who)
+            note(session, "device.readmitted", f"device:{edge}", person=person, device=device)
+        note(session, "device.invited", f"device:{edge}", person=person, device=device, key=key)
 
     acts.run_system_sync(put)
     return Invitation(edge=edge, code=code, expires_at=iso(until))

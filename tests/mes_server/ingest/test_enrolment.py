@@ -203,9 +203,9 @@ def test_a_box_at_a_broker_of_your_own_is_put_out_there_first(tmp_path: Path, em
         assert main(["enrol", server.url, admin.post("/edges/EDGE-L9/enrolment").json()["code"], "--config", str(tmp_path / "edge.toml")]) == 0
         refused = admin.delete("/devices/EDGE-L9")
         assert (refused.status_code, refused.json()["code"]) == (409, "edge_at_your_broker")
-        assert [one["code"] for one in admin.get("/devices").json()] == ["EDGE-L9"], "it is in, so it is listed"
+        assert [one["code"] for one in admin.get("/devices").json()["items"]] == ["EDGE-L9"], "it is in, so it is listed"
         assert server_command(["broker-credentials", "--data", str(data), "--revoke", "EDGE-L9"]) == 0
-        assert admin.delete("/devices/EDGE-L9").status_code == 204 and admin.get("/devices").json() == []
+        assert admin.delete("/devices/EDGE-L9").status_code == 204 and admin.get("/devices").json()["items"] == []
 
 
 def test_a_code_from_the_command_line_beside_a_running_server(server: RunningServer, tmp_path: Path) -> None:
