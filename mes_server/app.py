@@ -76,6 +76,7 @@ from mes_server.work_orders import routes as work_order_routes
 log = logging.getLogger("gemba.app")
 API = "/api/v1"
 STATIC = Path(__file__).parent / "static"
+KEEP_ALIVE_S = 75  # longer than clients (5 s) and proxies (60 s) keep an idle connection: who closes first must not meet a request on its way
 
 # One line a slice; the tablets' door first: routes are matched one after the other, and POST /acts is the hot one.
 ROUTERS: tuple[APIRouter, ...] = (
@@ -337,6 +338,7 @@ def make_server(app: FastAPI, settings: Settings, *, log_level: str = "warning",
         log_level=log_level,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=5,
         ssl_certfile=settings.http.tls_cert,
         ssl_keyfile=settings.http.tls_key,

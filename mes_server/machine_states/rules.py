@@ -20,6 +20,7 @@ NOT_WATCHED = "not_watched"  # before the first record, or between two buffers w
 NO_STATE = "no_state"  # the device was in view but never said a state
 
 __all__ = [
+    "ANSWERS_ITSELF",
     "NO_DATA",
     "PRODUCING",
     "SETUP",
@@ -45,6 +46,7 @@ __all__ = [
     "timeline",
 ]
 
+ANSWERS_ITSELF = frozenset({"starved", "blocked"})  # the state is the reason
 EARLY_REASON_MS = 300_000  # a reason given up to this long before the machine stops belongs to that stop
 
 

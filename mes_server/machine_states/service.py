@@ -278,17 +278,22 @@ def revisions(session: Session, machines: Sequence[str], from_ms: int, to_ms: in
 
 
 def open_stops(session: Session, machines: Sequence[Machine], now_ms: int) -> list[dict[str, Any]]:
-    """Stops at or above the micro-stop limit that wait for a person's word, newest first.
+    """Stops at or above the micro-stop limit that wait for a person's word, newest first. Only planned time counts: nobody is asked for a break.
 
-    One that the alarm's usual reason answers is listed while it lasts (the tile shows the suggestion), not afterwards.
+    One that the alarm's usual reason or the machine's own state (waiting for parts, or for room for them) answers is listed while it lasts (the tile
+    shows the suggestion), not afterwards: the losses count it under that answer.
     Shape: {machine, from_ms, to_ms|None, state, alarm, suggested_reason|None}.
     """
-    usual = _usual_reasons(session)
+    usual, model = _usual_reasons(session), plant.model(session)
     out = []
     for machine, history in zip(machines, histories(session, machines, now_ms - OPEN_LOOKBACK_MS, now_ms + 1), strict=True):
         by_alarm = usual(machine.machine_class)
         for stop in history.stops:
             if stop.to_ms <= now_ms - OPEN_LOOKBACK_MS or stop.state == rules.SETUP or rules.is_micro(stop, machine.micro_stop_s):
+                continue
+            if stop.state in rules.ANSWERS_ITSELF and not stop.open:
+                continue
+            if model.shifts and _planned_s(model, stop) < machine.micro_stop_s:
                 continue
             answer = history.reasons.get(stop.from_ms)
             if answer is not None and (answer.by != "alarm" or not stop.open):
@@ -305,6 +310,10 @@ def open_stops(session: Session, machines: Sequence[Machine], now_ms: int) -> li
                 }
             )
     return sorted(out, key=lambda one: (-one["from_ms"], one["machine"]))
+
+
+def _planned_s(model: plant.PlantModel, stop: rules.Stop) -> float:
+    return sum(end - start for start, end in model.calendar.planned_intervals(stop.from_ms, stop.to_ms)) / 1000
 
 
 def newly_open(

@@ -193,7 +193,8 @@ class Crew:
         alarm = next(a for a in machine.alarms if a.code == machine.alarm)
         station = self._station(machine)
         if until_ms - from_ms > 600_000:
-            self._act(from_ms + 120_000, station, "help.call", {"machine": machine.spec.code, "kind": "maintenance"})
+            call = self._act(from_ms + 120_000, station, "help.call", {"machine": machine.spec.code, "kind": "maintenance"})
+            self._act(from_ms + 480_000, station, "help.answer", {"call": call})  # the fitter is there
         order, number = machine.order, machine.operation.number
         if order is not None and until_ms - from_ms > LONG_STOP_MS and self.at_work(from_ms + 300_000) == from_ms + 300_000:
             body = {"operation": self._operation(order, number), "machine": machine.spec.code}

@@ -94,6 +94,12 @@ export function number(value: number | null | undefined, digits = 0): string {
   return new Intl.NumberFormat(lang.value === 'zh' ? 'zh-CN' : 'en-GB', { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value)
 }
 
+/** 97 pcs, 97 件, 15.6 m: a quantity with its unit, never rounded to a whole one where the unit can be divided. */
+export function quantityOf(value: number | null | undefined, unit: string | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return UNKNOWN
+  const text = new Intl.NumberFormat(lang.value === 'zh' ? 'zh-CN' : 'en-GB', { maximumFractionDigits: 3 }).format(value)
+  return `${text} ${unit === 'pcs' && lang.value === 'zh' ? '件' : (unit ?? '')}`.trim()
+}
 /** Something a second, with the digits its size needs: a slow meter is not 0. */
 export function pace(perSecond: number | null | undefined): string {
   if (perSecond === null || perSecond === undefined || !Number.isFinite(perSecond)) return UNKNOWN

@@ -124,6 +124,24 @@ def test_stops_that_pass_the_limit_are_told_once_and_wait_for_a_reason(any_serve
     assert (waiting["machine"], waiting["from_ms"], waiting["to_ms"]) == ("LAT-01", now - 119_000, None)
 
 
+def test_nobody_is_asked_for_a_break_or_for_what_the_machine_said_itself(server: RunningServer) -> None:
+    """Early shift with a break from 10:00 to 10:30. Waiting for parts is asked while it lasts; afterwards the state is the reason."""
+    start = ready(server)
+    server.clock.advance(5 * 3600)
+    hour, now = 3_600_000, server.clock.now_ms()
+    points = [
+        (start, "producing", ""),
+        (start + hour, "starved", ""), (start + hour + 600_000, "producing", ""),
+        (start + 2 * hour, "idle", ""), (start + 2 * hour + 600_000, "producing", ""),
+        (start + 4 * hour, "idle", ""), (start + 4 * hour + 1_800_000, "producing", ""),
+        (now - 200_000, "blocked", ""),
+    ]  # fmt: skip
+    feed(server, [history("SAW-01", points, start, now)])
+    with server.kit.db.read() as session:
+        waiting = service.open_stops(session, [plant.model(session).machine("SAW-01")], now)
+    assert [(one["state"], one["from_ms"]) for one in waiting] == [("blocked", now - 200_000), ("idle", start + 2 * hour)]
+
+
 def test_a_bad_window_and_an_unknown_machine_are_said_in_words(server: RunningServer) -> None:
     start = ready(server)
     client = server.client()

@@ -6,7 +6,7 @@ export const t = words({
   changes: ['变更', 'Changes'],
   connected: ['已连接', 'Connected'],
   notConnected: ['未连接', 'Not connected'],
-  since: ['自 {at}', 'since {at}'],
+  since: ['{at} 起', 'since {at}'],
   lastIn: ['最近收到', 'Last received'],
   lastOut: ['最近发出', 'Last sent'],
   waiting: ['待发送', 'Waiting'],

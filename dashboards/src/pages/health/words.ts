@@ -26,7 +26,7 @@ export const t = words({
   edge: ['采集器', 'Edge'],
   online: ['在线', 'online'],
   offline: ['离线', 'offline'],
-  since: ['自 {at}', 'since {at}'],
+  since: ['{at} 起', 'since {at}'],
   buffer: ['缓存', 'Buffer'],
   waiting: ['待入库 {n} 条', '{n} records waiting'],
   waitingAtLeast: ['至少 {n} 条待入库', 'at least {n} records waiting'],

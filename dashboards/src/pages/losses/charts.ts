@@ -6,7 +6,7 @@ import { axisLook, baseOption, colours, hatch, type ChartOption } from '../../ch
 
 const TONES: Record<string, 'stop' | 'wait' | 'setup' | 'idle'> = { breakdown: 'stop', unexplained: 'stop', scrap: 'stop', material: 'wait', quality: 'wait', setup: 'setup' }
 
-export function waterfallOption(rows: LossesAnswer['waterfall'], narrow: boolean): ChartOption {
+export function waterfallOption(rows: LossesAnswer['waterfall'], narrow: boolean, wide = false): ChartOption {
   const c = colours()
   const axis = axisLook()
   let level = 0
@@ -24,8 +24,8 @@ export function waterfallOption(rows: LossesAnswer['waterfall'], narrow: boolean
   return {
     ...baseOption(),
     tooltip: { show: false },
-    grid: { left: narrow ? 34 : 46, right: 4, top: 26, bottom: narrow ? 92 : 66 },
-    xAxis: { type: 'category', data: rows.map((row) => nameOf(row) || row.key), ...axis, axisLabel: { ...axis.axisLabel, interval: 0, rotate: narrow ? 60 : 28, fontSize: narrow ? 11 : 13, width: narrow ? 92 : 170, overflow: 'truncate' as const } },
+    grid: { left: narrow ? 34 : 46, right: 4, top: 26, bottom: narrow ? 92 : wide ? 40 : 66 },
+    xAxis: { type: 'category', data: rows.map((row) => nameOf(row) || row.key), ...axis, axisLabel: { ...axis.axisLabel, interval: 0, rotate: narrow ? 60 : wide ? 0 : 28, fontSize: narrow ? 11 : 13, width: narrow ? 92 : wide ? 96 : 170, overflow: wide ? ('break' as const) : ('truncate' as const) } },
     yAxis: { type: 'value', ...axis, axisLine: { show: false } },
     series: [
       { type: 'bar', stack: 'w', itemStyle: { color: 'transparent' }, silent: true, data: floors },

@@ -35,6 +35,7 @@ export const t = words({
   edgeId: ['网关编号（如 EDGE-L1）', 'Edge id (as EDGE-L1)'],
   typeThis: ['在边缘盒子上运行：', 'Type this on the edge box:'],
   enrolled: ['登记时间', 'Enrolled'],
+  waitingEdge: ['等待在网关上输入命令，至 {at}', 'waiting for the command on the box until {at}'],
   waitingTo: ['等待扫码，至 {at}', 'waiting for the scan until {at}'],
   makeCode: ['生成登记码', 'Make the code'],
   scanThis: ['用终端扫描此码，或在终端打开地址。10 分钟内有效。', 'Scan this with the device, or open the address on it. Valid for 10 minutes.'],
