@@ -37,8 +37,9 @@ GOALS: tuple[Goal, ...] = (
     Goal("edge_opcua", "OPC UA, 500,000 values/s: cores of the agent", "edge_opcua_queued_500k_cores_of_agent", 1.0, "cores"),
     Goal("edge_devices", "50 devices x 10 Hz x 20 metrics", "edge_devices_cpu", 15.0, "% of a core"),
     *(
-        Goal("edge_failures", f"{words}: {what}", f"edge_failures_{case}_{what}", 0, "values")
+        Goal("edge_failures", f"{words} ({server}): {what}", f"edge_failures_{case}{place}_{what}", 0, "values")
         for case, words in (("a", "broker down"), ("b", "agent killed"), ("d", "both"))
+        for server, place in (("open62541", "_open62541"), ("node-opcua", ""))
         for what in ("missing", "twice")
     ),
     Goal("edge_failures", "PLC down three times: one gap record each", "edge_failures_c_gap_records", 3, "records"),

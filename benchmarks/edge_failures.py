@@ -1,6 +1,7 @@
-"""The four failures of connectors, every value counted: 1,000 tags x 5 Hz on a PLC of somebody else's (node-opcua, encrypted), a real broker.
+"""The four failures of connectors, every value counted: 1,000 tags x 5 Hz on a PLC of somebody else's (open62541, the C stack, and node-opcua; both
+encrypted), a real broker.
 
-a: the broker is down 30 s. b: the agent is killed (-9) and started again. c: the PLC is down 10 s, three times; on open62541 (the C stack) too.
+a: the broker is down 30 s. b: the agent is killed (-9) and started again. c: the PLC is down 10 s, three times.
 d: the broker is down 30 s and the agent is killed in it. Beside c stands node-opcua's own client at the same servers: from their accepting to its
 first value of 1,000 items, without a broker and a disk, and knowing beforehand where to look. Each tag's value is the number of the tick, so what is
 missing or twice is seen tag by tag; in c the ticks between the server's accepting and its first values count as missing, and stand in the gap.
@@ -10,6 +11,7 @@ b; 1,000 to all in c; 101,087 to 109,000 in d.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import statistics
@@ -116,13 +118,8 @@ def _config(folder: Path, broker: Any, port: int) -> Path:
 
 def run() -> Iterator[dict[str, Any]]:
     """Rows for `python -m benchmarks edge_failures`; needs node-opcua and open62541 (`make services`)."""
-    for case, server, name in (
-        ("a", NODE_OPCUA, "a"),
-        ("b", NODE_OPCUA, "b"),
-        ("c", NODE_OPCUA, "c"),
-        ("c", OPEN62541, "c_open62541"),
-        ("d", NODE_OPCUA, "d"),
-    ):
+    for case, server in itertools.product("abcd", (NODE_OPCUA, OPEN62541)):
+        name = case if server == NODE_OPCUA else f"{case}_open62541"
         with tempfile.TemporaryDirectory() as folder:
             print(f"  case {name}", flush=True)
             found = _Case(Path(folder), server).run(case)
