@@ -71,7 +71,12 @@ def clock_of(given: argparse.Namespace) -> PlantClock:
     try:
         return PlantClock.parse(given.clock_start, given.clock_anchor, given.speed)
     except ValueError as error:
-        raise EdgeError(f"{error}.", f"{error}。") from error
+        raise EdgeError(
+            f"The clock options are wrong: {error}.",
+            f"时钟参数有误:{error}。",
+            "Leave them out for the machine's own time.",
+            "使用本机时间时请不要填写。",
+        ) from error
 
 
 # --- run, and the machine round it -----------------------------------------------------------------------------------------------

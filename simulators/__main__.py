@@ -71,14 +71,21 @@ def main(argv: list[str] | None = None) -> int:
             asyncio.run(run(options))
             return OK
         return asyncio.run(_check(args))
-    except (ScenarioError, StackError, ValueError) as error:
+    except (ScenarioError, StackError, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         return OK
 
 
+HOURS_MIN, HOURS_MAX = 0.1, 1_000.0  # the server refuses windows of next to nothing
+
+
 async def _check(args: argparse.Namespace) -> int:
+    if not HOURS_MIN <= args.hours <= HOURS_MAX:
+        raise ValueError(f"--hours must lie between {HOURS_MIN:g} and {HOURS_MAX:g}, not {args.hours:g}")
+    if args.json_file:
+        args.json_file.write_text("", encoding="utf-8")  # a path that cannot be written is said before the hours, not after them
     options = CheckOptions(args.scenario, args.hours, args.speed, args.seed, args.faults, args.mutant, args.keep)
     print(f"check {args.scenario}: {args.hours:g} plant hours at ×{args.speed:g}{' with faults ' + args.faults if args.faults else ''}", flush=True)
     report = await check(options, lambda text: print(text, flush=True))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,9 +89,16 @@ def _invalid(path: Path, line: int, en: str, zh: str) -> RecordingInvalid:
 
 def _lines(file: IO[str], path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     with file:
-        for number, line in enumerate(file, 1):
+        number = 0
+        while True:
+            number += 1
             try:
+                line = file.readline()
+                if not line:
+                    return
                 raw = json.loads(line)
+            except (UnicodeDecodeError, EOFError, OSError, zlib.error) as error:  # no text; a .gz that is none or was cut off
+                raise _invalid(path, number, f"cannot be read: {error}", f"无法读取:{error}") from error
             except ValueError as error:
                 raise _invalid(path, number, f"is no JSON: {error}", "不是 JSON") from error
             if not isinstance(raw, dict):

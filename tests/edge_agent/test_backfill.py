@@ -106,6 +106,14 @@ def test_mistakes_are_named(tmp_path: Path, lines: list[str], words: str) -> Non
     assert words in error.value.en
 
 
+@pytest.mark.parametrize("name", ["r.jsonl", "r.jsonl.gz"])
+@pytest.mark.parametrize("content", [b"\xf1\x00\xff nonsense", b"\x1f\x8b\x08\x00cut off"])
+def test_a_file_that_is_no_recording_is_said(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(RecordingInvalid, match=f"{name} line 1"):
+        fill(load(config(tmp_path)), tmp_path / name)
+
+
 def test_unknown_devices_may_be_skipped(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     path.write_text('{"gemba_recording":1,"edge":"E"}\n{"device":"X","watched_ms":1}\n{"device":"SAW-01","metric":"good","t_ms":5,"value":1}\n')

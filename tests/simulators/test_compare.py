@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +89,14 @@ def test_gaps_need_an_excuse_of_their_own_device_and_length() -> None:
 def test_table_names_what_is_wrong() -> None:
     text = compare.table([compare.counts("pieces", {"a": (1, 0)}, {"a": (2, 0)}), compare.facts("journal", {"ok": True}, {"ok": True})])
     assert "pieces" in text and "WRONG" in text and "a: 2 good 0 scrap instead of 1 and 0" in text and "ok" in text
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [(["--hours", "-1"], "--hours must lie between 0.1 and 1000"), (["--json", "/proc/none/report.json"], "/proc/none/report.json")],
+)
+def test_nonsense_is_refused_before_anything_is_started(asked: list[str], words: str) -> None:
+    command = [sys.executable, "-m", "simulators", "check", *asked]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert (done.returncode, words in done.stderr, "Traceback" in done.stderr) == (2, True, False), done.stderr
+    assert "starting" not in done.stdout
