@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from edge_agent.contract.topics import check_id
+from mes_server.ingest.broker_pulse import NoPulse, Pulse, PulseBounds
 from mes_server.ingest.broker_rights import SERVER_USER as SERVER_USER
 from mes_server.ingest.broker_rights import nats_permissions
 from mes_server.ingest.broker_settings import BrokerTls, Credentials
@@ -37,6 +38,7 @@ WATCH_EVERY_S = 0.25
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 JETSTREAM_FILE_MB = 512
 LISTS_EVERY_S = 1.0
+PATIENCE_MAX = 8  # times as long as the first time is a broker waited for that hangs again and again
 STEADY_S = 10.0  # one that ends sooner after its start would do so again at once
 
 
@@ -64,6 +66,7 @@ class EmbeddedBroker:
         host_id: str = "gemba",
         edges: Iterable[str] = (),
         tls: BrokerTls | None = None,
+        pulse: PulseBounds | None = None,
     ) -> None:
         self._folder = folder
         self._tls = tls
@@ -78,7 +81,17 @@ class EmbeddedBroker:
         self._lock_file: int | None = None
         self._stopping = threading.Event()
         self._watcher: threading.Thread | None = None
-        self._guard = threading.Lock()
+        self._guard = threading.Lock()  # the process and its config; held while it starts, which may take long
+        self._names = threading.Lock()  # who may sign in; held for a moment only
+        self._bounds = pulse or PulseBounds()
+        self._pulse_thread: threading.Thread | None = None
+        self._missed = 0  # answers in a row
+        self._patience = self._bounds.missed_max
+        self.silent_since_s: float | None = None  # monotonic: alive, and without an answer since
+        self.answered_s: float | None = None  # monotonic, of its last answer
+        self.was_hung = False  # the last time it was started again
+        self._ended_pid = 0
+        self.hung = 0  # times it was ended because it did not answer any more
         self._launched_s = 0.0
         self.restarts = 0
         self.restarted_s: float | None = None  # monotonic, of the last one
@@ -92,7 +105,8 @@ class EmbeddedBroker:
         self._take_lock()
         self._sweep()
         self.end_left_over()
-        self._edges |= self._known_users()
+        with self._names:
+            self._edges |= self._known_users()
         if self._port == 0:
             self._port = _free_port(self._host)
         self.write_config()
@@ -100,12 +114,15 @@ class EmbeddedBroker:
         self._launched_s = time.monotonic()
         self._watcher = threading.Thread(target=self._watch, name="broker-watch", daemon=True)
         self._watcher.start()
+        self._pulse_thread = threading.Thread(target=self._feel_pulse, name="broker-pulse", daemon=True)
+        self._pulse_thread.start()
         return self.credentials(SERVER_USER)
 
     def stop(self) -> None:
         self._stopping.set()
-        if self._watcher is not None:
-            self._watcher.join(timeout=5)
+        for thread in (self._watcher, self._pulse_thread):
+            if thread is not None:
+                thread.join(timeout=5)
         with self._guard:
             if self._process is not None and self._process.poll() is None:
                 self._process.terminate()
@@ -131,13 +148,19 @@ class EmbeddedBroker:
     # --- users --------------------------------------------------------------------------------------------------------------------
     def allow_edges(self, edges: Iterable[str]) -> None:
         """Makes a user for each new edge and lets the running broker read them, without dropping anybody."""
-        wanted = self._edges | {check_id(edge, "edge id") for edge in edges}
-        with self._guard:
-            if wanted == self._edges:
+        more = {check_id(edge, "edge id") for edge in edges}
+        with self._names:
+            if more <= self._edges:
                 return
-            self._edges = wanted
-            if self._process is not None:  # else `start` writes them
-                self._reload()
+            self._edges |= more
+        # While the broker is being started again nobody waits for it here: the watch lets it read them then.
+        self._lists_again_s = 0.0
+        if self._guard.acquire(blocking=False):
+            try:
+                if self._process is not None:  # else `start` writes them
+                    self._reload()
+            finally:
+                self._guard.release()
 
     def _known_users(self) -> set[str]:
         """Edges that were given a sign-in before, by the plant model or by enrolment: they keep it over a restart."""
@@ -168,7 +191,8 @@ class EmbeddedBroker:
         self._make_folders()
         with changing(self._folder):
             lists = EdgeLists.read(self._folder)
-            edges = (self._edges | lists.granted) - lists.revoked
+            with self._names:
+                edges = (self._edges | lists.granted) - lists.revoked
             return {user: self._credentials(user).password for user in [SERVER_USER, *sorted(edges)]}
 
     def credentials_path(self, user: str) -> Path:
@@ -307,6 +331,47 @@ class EmbeddedBroker:
                 self.watch_failures += 1
                 pause_s = _longer(pause_s)
 
+    def _feel_pulse(self) -> None:
+        """Supervision: a broker that lives and answers nobody is ended; the watch starts it again."""
+        pulse = Pulse(self._own_sign_in, self._tls, self._stopping)
+        while not self._stopping.wait(self._bounds.every_s):
+            try:
+                self._ask(pulse)
+            except Exception:  # supervision boundary: without it a broker that hangs would never be noticed
+                log.exception("asking the broker whether it answers met something unexpected; it is asked again")
+                self.watch_failures += 1
+        pulse.close()
+
+    def _own_sign_in(self) -> Credentials:
+        return Credentials(host=self._host, port=self._port, user=SERVER_USER, password=self._written.get(SERVER_USER, ""), host_id=self._host_id)
+
+    def _ask(self, pulse: Pulse) -> None:
+        """Once. Ends the broker after `missed_max` answers that did not come, in a row; after twice as many where that has happened before."""
+        process, bounds = self._process, self._bounds
+        if process is None or process.poll() is not None:
+            self._missed, self.silent_since_s = 0, None
+            return
+        asked_s = time.monotonic()
+        try:
+            pulse.ask(bounds.answer_s)
+        except (NoPulse, OSError) as error:
+            if self._stopping.is_set() or process is not self._process or process.poll() is not None:
+                return
+            if time.monotonic() - asked_s > bounds.answer_s + bounds.late_s:
+                return  # neither were we run in time
+            self._missed += 1
+            self.silent_since_s = asked_s if self.silent_since_s is None else self.silent_since_s
+            log.warning("the broker (pid %d) did not answer within %g s, %d time(s) in a row: %s", process.pid, bounds.answer_s, self._missed, error)
+            if self._missed >= self._patience:
+                log.error("the broker (pid %d) lives and does not answer; ending it", process.pid)
+                self._patience = min(2 * self._patience, PATIENCE_MAX * bounds.missed_max)
+                self._missed, self.silent_since_s, self._ended_pid = 0, None, process.pid
+                process.kill()
+                self.hung += 1
+            return
+        self._missed, self.silent_since_s, self.answered_s = 0, None, time.monotonic()
+        self.fault = None  # also of a start that took longer than it was waited for
+
     def _look_after(self, pause_s: float) -> float:
         """One look, after a pause of `pause_s`; returns the next pause."""
         self._look_at_lists()
@@ -315,6 +380,7 @@ class EmbeddedBroker:
                 return 0.0
             log.error("the broker ended with code %s; starting it again", self._process.returncode)
             self.restarts += 1
+            self.was_hung = self._process.pid == self._ended_pid
             lived_s, self._launched_s = time.monotonic() - self._launched_s, time.monotonic()
             self.restarted_s = self._launched_s
             try:

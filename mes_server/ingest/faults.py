@@ -53,11 +53,23 @@ def _process(broker: EmbeddedBroker) -> Iterator[Fault]:
             known.next_step("zh") if known else "系统会自动重试，详情见服务器日志。",
             since_s,
         )
-    elif since_s is not None and since_s < RESTART_SHOWN_S:
+    elif broker.silent_since_s is not None:
+        silent_s = time.monotonic() - broker.silent_since_s
         yield Fault(
             "broker_process",
-            f"The built-in broker ended unexpectedly and was started again ({broker.restarts} times since the server’s start).",
-            f"内置消息代理曾意外退出，已自动重新启动（服务器启动以来共 {broker.restarts} 次）。",
+            f"The built-in broker runs but has not answered for {silent_s:.0f} s.",
+            f"内置消息代理在运行，但已 {silent_s:.0f} 秒没有应答。",
+            "If it stays so, it is ended and started again by itself; nothing is lost. "
+            "If this comes often, look whether the computer is overloaded or out of memory.",
+            "若持续无应答，系统会自动结束并重新启动它，数据不会丢失。若经常出现，请检查计算机是否过载或内存不足。",
+            silent_s,
+        )
+    elif since_s is not None and since_s < RESTART_SHOWN_S:
+        why, why_zh = ("did not answer any more, was ended", "不再应答而被结束") if broker.was_hung else ("ended unexpectedly", "意外退出")
+        yield Fault(
+            "broker_process",
+            f"The built-in broker {why} and was started again ({broker.restarts} times since the server’s start).",
+            f"内置消息代理曾{why_zh}，已自动重新启动（服务器启动以来共 {broker.restarts} 次）。",
             "Nothing was lost: the edges send what was not answered again. If it happens again, look into broker/nats.log in the data folder.",
             "没有数据丢失：采集器会重发未确认的数据。若再次出现，请查看数据目录中的 broker/nats.log。",
             since_s,

@@ -22,6 +22,7 @@ from edge_agent.config import BrokerConfig
 from edge_agent.contract.clock import PlantClock
 from edge_agent.publisher.link import Closed, Connected, Link
 from mes_server.cli import main
+from mes_server.ingest.broker_pulse import Pulse, PulseBounds
 from mes_server.ingest.broker_rights import SERVER_USER, mosquitto_acl, nats_permissions, rights_of
 from mes_server.ingest.broker_settings import BrokerLink, BrokerTls, Credentials
 from mes_server.ingest.edge_lists import write_private
@@ -111,6 +112,21 @@ def broker_by_command(kind: str, folder: Path) -> Iterator[int]:
     try:
         yield port
     finally:
+        broker.stop()
+
+
+def test_whether_it_answers_is_asked_over_tls_too(tmp_path: Path, authority: Path) -> None:
+    tls = BrokerTls(authority / "issued" / "broker.plant.pem", authority / "issued" / "broker.plant.key")
+    broker = EmbeddedBroker(tmp_path / "broker", port=0, tls=tls)
+    broker.start()
+    pulse = Pulse(broker._own_sign_in, tls, threading.Event())
+    try:
+        pulse.ask(60)
+        kept = pulse._socket
+        pulse.ask(60)
+        assert kept is not None and pulse._socket is kept, "signed in once, asked twice"
+    finally:
+        pulse.close()
         broker.stop()
 
 
@@ -277,10 +293,12 @@ def tls_broker(kind: str, folder: Path, pki: Path) -> Iterator[int]:
     assert run(folder, "--edge", "EDGE-L1", "--broker-port", str(port), "--mosquitto", str(folder / "m")) == 0
     certificate, key = pki / "issued" / "broker.plant.pem", pki / "issued" / "broker.plant.key"
     if kind == "nats":
-        product = EmbeddedBroker(folder / "data" / "broker", port=port, tls=BrokerTls(certificate, key, pki / "ca.pem"))
+        tls = BrokerTls(certificate, key, pki / "ca.pem")
+        product = EmbeddedBroker(folder / "data" / "broker", port=port, tls=tls, pulse=PulseBounds(every_s=0.2))
         product.start()
         try:
             yield port
+            eventually(lambda: product.answered_s, 30, why="its refusal of a client without a certificate is an answer")
         finally:
             product.stop()
         return

@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,10 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from mes_server.ingest.broker_pulse import Pulse, PulseBounds
 from mes_server.ingest.embedded_broker import SERVER_USER, EmbeddedBroker
 from mes_server.ingest.errors import BrokerDidNotStart, BrokerInUse
+from mes_server.ingest.faults import _process
 from tests.support.broker import free_port
 from tests.support.wait import eventually
 
@@ -113,6 +116,58 @@ def test_a_broker_that_dies_is_started_again_on_its_port(broker: EmbeddedBroker)
     client = Client(broker, "EDGE-L1")
     assert client.outcome == [True] and broker.port == port
     client.close()
+
+
+def test_a_broker_that_hangs_is_told_ended_and_started_again(tmp_path: Path) -> None:
+    """Stopped (SIGSTOP) it lives and its port takes connections, but nobody is answered."""
+    made = EmbeddedBroker(tmp_path / "broker", port=0, edges=["EDGE-L1"], pulse=PulseBounds(every_s=0.1, answer_s=1.5, missed_max=1000))
+    made.start()
+    first = made.pid
+    assert first is not None
+    try:
+        eventually(lambda: made.answered_s, 60)
+        os.kill(first, signal.SIGSTOP)
+        eventually(lambda: made.silent_since_s, 60)
+        assert _answers(made.port), "the kernel takes connections for it"
+        (said,) = _process(made)
+        assert said.grave and "has not answered for" in said.en and "没有应答" in said.zh and "by itself" in said.next_en
+        made._patience = 1
+        eventually(lambda: made.hung, 60)
+        assert made._patience == 2, "one that hangs again is given more time: it may be the machine"
+        made._patience = 1000
+        eventually(lambda: made.pid not in (None, first), 60)
+        again_s = time.monotonic()
+        eventually(lambda: made.answered_s is not None and made.answered_s > again_s, 60)
+        client = Client(made, "EDGE-L1")
+        assert client.outcome == [True]
+        client.close()
+        (said,) = _process(made)
+        assert not said.grave and "did not answer any more" in said.en and "不再应答" in said.zh
+    finally:
+        made.stop()
+
+
+def test_a_wait_that_was_itself_too_long_does_not_count_against_the_broker(broker: EmbeddedBroker) -> None:
+    broker._bounds = PulseBounds(answer_s=0.0, late_s=0.0)  # every wait takes longer than asked for: the machine is overloaded
+    assert broker.pid is not None
+    os.kill(broker.pid, signal.SIGSTOP)
+    pulse = Pulse(broker._own_sign_in, None, threading.Event())
+    for _ in range(20):
+        broker._ask(pulse)
+    assert (broker.hung, broker.silent_since_s) == (0, None)
+    os.kill(broker.pid, signal.SIGCONT)
+
+
+def test_nobody_waits_for_a_broker_that_is_being_started_again(broker: EmbeddedBroker) -> None:
+    with broker._guard:  # as the watch holds it while the broker starts, which may take 15 s
+        broker.allow_edges(["EDGE-L2"])
+
+    def joins() -> bool:
+        client = Client(broker, "EDGE-L2")
+        client.close()
+        return client.outcome[0]
+
+    eventually(joins, 15, why="the watch lets the broker read who may sign in")
 
 
 def _answers(port: int) -> bool:
