@@ -12,8 +12,8 @@ from mes_server.energy.errors import TooManyBuckets
 from mes_server.energy.schemas import WH_MAX, MeterLoad, MonthOut, Summary, SwapMeter, SwapPreview, SwapView
 from mes_server.kit.actor import Actor
 from mes_server.kit.acts import ms_of
-from mes_server.kit.http import CursorQuery, KitDep, LimitQuery, Page, allow, page_of
-from mes_server.machine_states.schemas import FromQuery, ToQuery, window_ms
+from mes_server.kit.http import CursorQuery, FromQuery, KitDep, LimitQuery, Page, ToQuery, allow, page_of
+from mes_server.machine_states.schemas import window_ms
 from mes_server.plant import service as plant
 
 router = APIRouter(tags=["energy"])

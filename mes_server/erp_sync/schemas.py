@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
 
-from mes_server.kit.acts import Command
+from mes_server.kit.command import Command
 
 
 class ErpStatus(BaseModel):

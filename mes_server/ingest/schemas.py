@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, SecretStr
 
-from mes_server.kit.acts import Command
+from mes_server.kit.command import Command
 
 
 class PutAsideView(BaseModel):

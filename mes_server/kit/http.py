@@ -11,9 +11,10 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime
 from starlette.exceptions import HTTPException
 
 from edge_agent.contract.clock import Clock
@@ -29,10 +30,12 @@ __all__ = [
     "OPEN",
     "Authenticate",
     "CursorQuery",
+    "FromQuery",
     "Kit",
     "KitDep",
     "LimitQuery",
     "Page",
+    "ToQuery",
     "allow",
     "decode_cursor",
     "encode_cursor",
@@ -87,6 +90,8 @@ async def open_to_all(request: Request) -> None:
 
 
 OPEN = Depends(open_to_all)
+FromQuery = Annotated[AwareDatetime, Query(alias="from")]
+ToQuery = Annotated[AwareDatetime, Query(alias="to")]
 
 
 def lang_of(request: Request) -> Lang:

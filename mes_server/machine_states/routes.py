@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from mes_server.kit.actor import Actor
-from mes_server.kit.http import CursorQuery, KitDep, LimitQuery, Page, allow
+from mes_server.kit.http import CursorQuery, FromQuery, KitDep, LimitQuery, Page, ToQuery, allow
 from mes_server.machine_states import service
-from mes_server.machine_states.schemas import FromQuery, GapOut, StateOut, ToQuery, window_ms
+from mes_server.machine_states.schemas import GapOut, StateOut, window_ms
 from mes_server.plant import service as plant
 
 router = APIRouter(tags=["machine_states"])

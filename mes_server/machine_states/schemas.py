@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
-from fastapi import Query
 from pydantic import AwareDatetime, BaseModel, Field
 
-from mes_server.kit.acts import Command, ms_of
+from mes_server.kit.command import Command, ms_of
 from mes_server.machine_states.errors import BadWindow
 
 PRODUCING = "producing"
@@ -18,8 +17,6 @@ NO_DATA = "no_data"
 CODE = r"^[A-Za-z0-9._-]{1,64}$"
 DONT_KNOW = "dont_know"  # a legal answer: the stop stays open for the supervisor
 
-FromQuery = Annotated[AwareDatetime, Query(alias="from")]
-ToQuery = Annotated[AwareDatetime, Query(alias="to")]
 WINDOW_DAYS_MAX = 62
 
 

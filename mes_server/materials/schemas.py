@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import AwareDatetime, BaseModel
 from pydantic.types import StrictFloat, StrictInt
 
-from mes_server.kit.acts import Command
+from mes_server.kit.command import Command
 from mes_server.work_orders.schemas import Code, EventRef, LabelCode, Note, OperationRef
 
 QuantitySaid = StrictInt | StrictFloat

@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from mes_server.kit.actor import Actor
-from mes_server.kit.http import CursorQuery, KitDep, LimitQuery, Page, allow
+from mes_server.kit.http import CursorQuery, FromQuery, KitDep, LimitQuery, Page, ToQuery, allow
 from mes_server.machine_states.errors import BadWindow
-from mes_server.machine_states.schemas import FromQuery, ToQuery, window_ms
+from mes_server.machine_states.schemas import window_ms
 from mes_server.oee import series, service
 from mes_server.oee import stops as stop_list
 from mes_server.oee.schemas import DayRecord, Losses, OeeRecord, ShiftRecord, StopOut

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mes_server.kit.acts import Command
+from mes_server.kit.command import Command
 from mes_server.work_orders.schemas import Code, EventRef, LabelCode, Note, PiecesSaid
 
 PhotoId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

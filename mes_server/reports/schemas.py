@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
 
-from mes_server.kit.acts import Command
+from mes_server.kit.command import Command
 from mes_server.machine_states.schemas import GapOut, StateOut
 from mes_server.oee.schemas import OeeRecord, StopOut
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from mes_server.kit.acts import Command
+from mes_server.kit.command import Command
 from mes_server.materials.schemas import LoadedLot
 from mes_server.quality.schemas import HoldView
 from mes_server.work_orders.schemas import Code, EventRef, OperationView

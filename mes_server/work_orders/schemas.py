@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 from pydantic.types import StrictFloat, StrictInt
 
-from mes_server.kit.acts import Command
+from mes_server.kit.command import Command
 from mes_server.kit.wording import worded
 
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
-from tests.repo.tree import ROOT
+from tests.repo.tree import ROOT, text, tracked
 
 
 def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -43,6 +44,34 @@ def test_import_contracts_hold() -> None:
 
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-2000:]
     assert "0 broken" in result.stdout
+
+
+def test_the_contracts_name_every_part() -> None:
+    """A new module of the edge, a new kind of source: nobody reaches into it because it was forgotten in the list."""
+    written = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    named = {one["name"]: one for one in written}
+    modules = {name.split("/")[1].removesuffix(".py") for name in tracked(".py") if name.startswith("edge_agent/")} - {"__init__", "contract"}
+    kinds = {name.split("/")[2] for name in tracked("/kind.py") if name.startswith("edge_agent/sources/") and name.count("/") == 3}
+
+    assert set(named["Everyone else knows of the edge agent only its wire contract"]["forbidden_modules"]) == {f"edge_agent.{one}" for one in modules}
+    assert set(named["Kinds of source do not know each other"]["modules"]) == {f"edge_agent.sources.{one}" for one in kinds}
+
+
+_REACHES = r"mes_server\.{}(\.(repository|models)\b| import (\([^)]*|[^\n]*)\b(repository|models)\b)"
+
+
+def test_another_slices_tables_are_its_own() -> None:
+    """Who wants something of another slice calls its service; models are gathered for the tables alone."""
+    slices = {name.split("/")[1] for name in tracked("/models.py", "/repository.py") if name.startswith("mes_server/")}
+    looked, reaching = 0, []
+    for name in tracked(".py"):
+        if not name.startswith("mes_server/") or name == "mes_server/tables.py":
+            continue
+        looked += 1
+        reaching += [f"{name}: {other}" for other in slices - {name.split("/")[1]} if re.search(_REACHES.format(other), text(name))]
+
+    assert looked > 100 and len(slices) > 8
+    assert reaching == []
 
 
 def test_the_contracts_bite(tmp_path: Path) -> None:
