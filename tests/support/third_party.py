@@ -5,6 +5,7 @@ with Peer("node-opcua", folder, Good=65530) as peer:
 
 node-opcua (MIT, npm, `tests/peers/package-lock.json`); open62541 in the wheel `o6` (its Python binding is not free software, but without a
 credential it may be used for ten minutes a process, commercially too; nothing of the product imports, ships or installs it); pyModbusTCP (MIT).
+asyncua's server with its SQLite history (LGPL, the product's own client library; the history outlives the process).
 cpppo's Logix simulator (GPL: only its own command is run, tests/support/rigs/enip.py).
 The wheels stand in `tests/peers/site` (`.ci/peers.lock`), apart from the product's environment.
 """
@@ -49,6 +50,8 @@ def _command(name: str) -> list[str]:
         return [_node(), str(FOLDER / "opcua_server.mjs"), *NODE_OPCUA[name]]
     if name.endswith(".mjs"):
         return [_node(), str(FOLDER / name)]
+    if name == "asyncua-history":
+        return [sys.executable, str(FOLDER / "asyncua_history_server.py")]
     module, script = {
         "open62541": ("o6", "open62541_server.py"),
         "open62541-tags": ("o6", "open62541_tags.py"),
@@ -67,6 +70,7 @@ class Peer:
         self._command, self._folder, self._first = _command(name), folder / name, first
         self._process: subprocess.Popen[str] | None = None
         self._answers: queue.Queue[str] = queue.Queue()
+        self._asking = threading.Lock()  # an order and its answer belong together, whoever asks
 
     def __enter__(self) -> Peer:
         self.start(**self._first)
@@ -102,9 +106,10 @@ class Peer:
     def ask(self, order: dict[str, Any]) -> Any:
         assert self._process is not None
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._answer())
+        with self._asking:
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+            return json.loads(self._answer())
 
     def set(self, *, t_ms: int | None = None, **values: Any) -> None:
         assert self.ask({"set": values} | ({} if t_ms is None else {"t_ms": t_ms})) == {"ok": True}
