@@ -6,9 +6,14 @@ Telemetry is a projection that can be rebuilt: where it cannot be had the backup
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
+import fcntl  # POSIX only, as the embedded broker and the data folder's lock are
 import hashlib
 import json
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from edge_agent.contract.clock import PlantClock, iso
@@ -27,15 +32,21 @@ KEPT_FILES = ("badge.key", sealing.ANCHORS_NAME, "broker/edges.json")  # the las
 KEPT_FOLDERS = ("photos", "broker/users")
 HALF_WRITTEN = shutil.ignore_patterns(".*")  # the server writes beside us; such a file may be gone before it is copied
 CHUNK = 1 << 20
+PARTIAL = ".partial-"
+ABANDONED_S = 3600.0
 
 
 def backup(settings: Settings, args: argparse.Namespace) -> int:
     """Writes `<out>/gemba-<time>/`; it gets its name only when it is complete and proven readable."""
     must_exist(settings)
     out = args.out if args.out is not None else settings.backups_dir
-    partial = out / f".partial-{stamp()}"
-    partial.mkdir(parents=True, mode=0o700)
+    sweep(out, PlantClock().now_ms() / 1000.0)
+    out.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f"{PARTIAL}{stamp()}-", dir=out))
+    in_use = os.open(partial, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        with contextlib.suppress(OSError):  # a file system without locks: then its age alone keeps it from being swept
+            fcntl.flock(in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with opened(settings) as db:
             dumps.dump(db, partial)
             revision = migrations.current(db.reader)
@@ -48,11 +59,12 @@ def backup(settings: Settings, args: argparse.Namespace) -> int:
                 shutil.copytree(settings.data_dir / name, partial / name, dirs_exist_ok=True, ignore=HALF_WRITTEN)
         telemetry = _copy_telemetry(settings, partial)
         write_manifest(partial, revision=revision, telemetry=telemetry)
-        final = out / f"gemba-{stamp()}"
-        partial.rename(final)
+        final = _named(partial, out / f"gemba-{stamp()}")
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    finally:
+        os.close(in_use)
     size = sum(path.stat().st_size for path in final.rglob("*") if path.is_file())
     say(f"备份完成：{final}（{size / 1e6:.1f} MB）", f"Backup written: {final} ({size / 1e6:.1f} MB)")
     if not telemetry:
@@ -61,6 +73,45 @@ def backup(settings: Settings, args: argparse.Namespace) -> int:
             "Telemetry samples are not in it (none here, or they could not be copied); orders, counts and the journal are complete.",
         )
     return 0
+
+
+def _named(partial: Path, final: Path) -> Path:
+    """Gives the finished backup its name; with a number behind it where another one got it in the same second."""
+    for name in (final, *(final.with_name(f"{final.name}-{n}") for n in range(2, 100))):
+        try:
+            partial.rename(name)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+        else:
+            return name
+    raise FileExistsError(final)
+
+
+def sweep(out: Path, now_s: float) -> None:
+    """Removes what killed backups have left in `out`: nobody holds it, and nothing in it has changed for an hour before `now_s` (UTC seconds).
+
+    The server may go on copying telemetry into such a folder for a while: that is why its age counts, too.
+    """
+    for folder in sorted(out.glob(f"{PARTIAL}*")):
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        try:
+            held = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                newest_s = max(path.lstat().st_mtime for path in (folder, *folder.rglob("*")))
+                if now_s - newest_s < ABANDONED_S:
+                    continue
+                shutil.rmtree(folder)
+            finally:
+                os.close(held)
+        except BlockingIOError:  # another backup is writing it
+            continue
+        except OSError as error:
+            say(f"上次中断的备份 {folder} 未能删除：{error}", f"What a backup that was cut off left at {folder} could not be removed: {error}")
+            continue
+        say(f"已删除中断的备份留下的 {folder}。", f"Removed {folder}, which a backup that was cut off had left.")
 
 
 def _copy_telemetry(settings: Settings, folder: Path) -> bool:

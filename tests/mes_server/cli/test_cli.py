@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from pydantic import BaseModel
 
 from mes_server.__main__ import main as gemba_server
+from mes_server.cli import backup
 from mes_server.config import Settings
 from mes_server.config_words import SECTIONS_ZH, SETTINGS_ZH
 from mes_server.ingest.edge_lists import EdgeLists
@@ -185,6 +189,39 @@ def test_telemetry_is_in_a_backup_of_a_running_server(data: Path, tmp_path: Path
     assert done.returncode == 0, done.stderr
     server = ServerProcess(tmp_path / "other", env=env)
     assert server.stop() == 0
+
+
+def test_what_killed_backups_left_is_removed_and_one_that_runs_is_not(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    init(data)
+    out = tmp_path / "backups"
+    left, fresh, kept = out / ".partial-1", out / ".partial-2", out / "gemba-20200101-000000"
+    for folder in (left, fresh, kept):
+        (folder / "telemetry").mkdir(parents=True)
+        (folder / "telemetry" / "half").write_text("x")
+    (out / ".partial-3").symlink_to(kept)
+    long_ago = time.time() - backup.ABANDONED_S - 60
+    for path in (left / "telemetry" / "half", left / "telemetry", left, *kept.rglob("*"), kept):
+        os.utime(path, (long_ago, long_ago))
+    seen: list[set[str]] = []
+    dump = backup.dumps.dump
+
+    def dump_while_another_comes(db: Any, folder: Path) -> None:
+        dump(db, folder)
+        monkeypatch.undo()
+        assert gemba_server(["backup", "--data", str(data), "--out", str(out)]) == 0
+        backup.sweep(out, time.time() + 10 * backup.ABANDONED_S)  # as a backup that takes very long
+        seen.append({path.name for path in out.iterdir() if path.name.startswith(".partial")})
+
+    monkeypatch.setattr(backup.dumps, "dump", dump_while_another_comes)
+    assert gemba_server(["backup", "--data", str(data), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert f"Removed {left}" in said and f"已删除中断的备份留下的 {left}" in said
+    (during,) = seen
+    assert ".partial-1" not in during and len(during - {".partial-3"}) == 1, "the one that runs is left alone, the abandoned ones are gone"
+    assert not [path for path in out.iterdir() if path.name.startswith(".partial") and not path.is_symlink()]
+    assert (kept / "telemetry" / "half").is_file() and len([path for path in out.iterdir() if path.name.startswith("gemba-")]) >= 2
 
 
 def test_backup_restore_and_what_damages_them(data: Path, tmp_path: Path) -> None:
