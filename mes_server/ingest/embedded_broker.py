@@ -298,13 +298,14 @@ class EmbeddedBroker:
                 probe.bind((self._host, self._port))
             except OSError as error:
                 raise BrokerDidNotStart(port=self._port, log=error.strerror) from error
-        self._process = subprocess.Popen(
-            [nats_binary(), "-c", str(self._config_path)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # a Ctrl-C at the server's terminal must not reach the broker before the server has said goodbye
-        )
+        with (self._folder / "nats.err").open("wb") as said:  # before it has read its config it says there why it ends
+            self._process = subprocess.Popen(
+                [nats_binary(), "-c", str(self._config_path)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                start_new_session=True,  # a Ctrl-C at the server's terminal must not reach the broker before the server has said goodbye
+            )
         write_private(self._pid_path, str(self._process.pid))
         until = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < until:
@@ -316,8 +317,10 @@ class EmbeddedBroker:
         raise BrokerDidNotStart(port=self._port, log=self._last_words())
 
     def _last_words(self) -> str:
-        with contextlib.suppress(FileNotFoundError):
-            return " / ".join((self._folder / "nats.log").read_text(errors="replace").splitlines()[-3:])[-600:]
+        for name in ("nats.err", "nats.log"):
+            with contextlib.suppress(FileNotFoundError):
+                if said := " / ".join((self._folder / name).read_text(errors="replace").splitlines()[-3:])[-600:]:
+                    return said
         return ""
 
     def _watch(self) -> None:

@@ -19,8 +19,8 @@ class BrokerDidNotStart(MesError):
     status = 503
     en = "The broker did not start on port {port}: {log}"
     zh = "消息服务未能在端口 {port} 启动：{log}"
-    next_en = "Free the port or set another one at broker.port, then start the server again."
-    next_zh = "请释放该端口，或在 broker.port 设置其他端口，然后重新启动服务器。"
+    next_en = "If another program has the port, end it or set another one at broker.port and start the server again; else mend what the words say."
+    next_zh = "若端口被其他程序占用，请结束该程序，或在 broker.port 设置其他端口后重新启动服务器；否则请按提示修复。"
 
 
 class BrokerInUse(MesError):

@@ -18,6 +18,12 @@ import { loadSession, person, watchIdle } from './state/session'
 import { loadSettings, settings, station } from './state/settings'
 import { startUpdates } from './state/update'
 
+/** A button that was touched does not keep the focus: the Enter of a scanner whose characters were lost would press it again, one piece more. */
+function letGoOfButtons(event: MouseEvent): void {
+  const held = document.activeElement
+  if (event.detail > 0 && held instanceof HTMLElement && held.matches('button, [role=button], summary')) held.blur()
+}
+
 async function start(): Promise<void> {
   await loadSettings()
   await loadPeople()
@@ -26,6 +32,7 @@ async function start(): Promise<void> {
   const scans = listenForScans(window, { onScan, onMisread }, settings.wedge)
   watch(() => ({ ...settings.wedge }), (wedge) => scans.configure(wedge))
   window.addEventListener('pointerdown', wakeSound, { once: true, capture: true })
+  window.addEventListener('click', letGoOfButtons)
   watchIdle()
   watchRefusals()
   await startOutbox()

@@ -274,6 +274,11 @@ def test_health_says_what_screens_need(made: Bench) -> None:
     assert row["sources"] == [source] and row["hours_left"] == 12.5
     assert not row["stale"] and row["heard_s"] is not None
     assert progress == {"expected": 2, "stored": 1, "done": True}
+    links = made.service.committer.links
+    made.service.committer.links = {**links, ("EDGE-L9", "NEW-01"): next(iter(links.values()))}
+    with made.db.read() as session:
+        assert ingest.history_progress(made.service, session)["done"], "a box that is not installed yet keeps nobody waiting"
+    made.service.committer.links = links
     (heard,) = made.service.nodes_of("EDGE-L1")
     assert names.BUFFER_WAITING in heard.health
 

@@ -129,7 +129,7 @@ export class Wedge {
     this.text = ''
     if (!fast || text.length < this.config.lengthMin) {
       for (const one of this.editable ? [] : text) results.push({ kind: 'lone', key: one })
-      return { suppress: false, results }
+      return { suppress: !this.editable, results } // the end of a slow or torn code must not press the focused button: nobody types and then presses Enter there
     }
     this.swallowUntil = key.at + AFTER_SCAN_MS
     results.push({ kind: 'scan', text })

@@ -40,7 +40,7 @@ export const t = words({
   sources: ['数据源', 'Sources'],
   source: ['数据源', 'Source'],
   rate: ['值/秒', 'Values/s'],
-  rateHow: ['值/秒为近 1 分钟平均', 'values/s: mean of the last minute'],
+  rateHow: ['值/秒：从数据源读到的值，近 1 分钟平均（变化很少时取更长时间）', 'values/s: read from the source, mean of the last minute (longer for what comes rarely)'],
   clockOff: ['时钟偏差', 'Clock offset'],
   lastError: ['最近错误', 'Last error'],
   unmapped: ['未对应设备：{list}。请在工厂模型中登记。', 'Not mapped: {list}. Register them in the plant model.'],

@@ -45,6 +45,8 @@ test('a lone Space or letter is a person', () => {
 
 test('an Enter alone is left to the browser', () => {
   assert.deepEqual(new Wedge().press(keyOf('Enter', 1000)), { suppress: false, results: [] })
+  const slow = type('L1*AB7', 150) // slower than a scanner may be: no code, and its Enter presses nothing
+  assert.deepEqual([slow.results.filter((one) => one.kind !== 'lone'), slow.suppressed.every(Boolean)], [[], true])
 })
 
 test('a person typing slowly is never a scan', () => {
