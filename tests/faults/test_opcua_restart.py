@@ -31,7 +31,14 @@ METRICS += '\norder = { node = "s=Order" }\nscrap_kg = { node = "s=Scrap" }'  # 
 SECURE = 'trust = "first_use"\nuser = "edge"\npassword_file = "plc.password"'
 FIRST = 65_400  # rolls over on the way
 # What a server keeps while nobody asks is the length of its queues: 100 values in open62541 (10 s of 10 a second), 1,000 in node-opcua.
-PAUSE_S = {"open62541": 0.1, "node-opcua": 0.02, "node-opcua-open": 0.02, "node-opcua-refusing": 0.02, "node-opcua-history": 0.02}
+PAUSE_S = {
+    "open62541": 0.1,
+    "node-opcua": 0.02,
+    "node-opcua-open": 0.02,
+    "node-opcua-refusing": 0.02,
+    "node-opcua-history": 0.02,
+    "asyncua-history": 0.02,
+}
 
 
 class Machine(threading.Thread):
@@ -101,16 +108,18 @@ def _wrong(seen: list[float], made: int) -> str:
 
 
 @contextlib.contextmanager
-def plant(name: str, folder: Path, more: str = "", agent_of: Callable[[Path], Any] = AgentProcess) -> Iterator[Plant]:
+def plant(
+    name: str, folder: Path, more: str = "", agent_of: Callable[[Path], Any] = AgentProcess, metrics: str = METRICS, **first_more: Any
+) -> Iterator[Plant]:
     folder.joinpath("plc.password").write_text("secret\n")
-    first = {"State": 5, "Good": FIRST, "Temperature": 0.0, "Order": "WO-1", "Scrap": 4}
+    first = {"State": 5, "Good": FIRST, "Temperature": 0.0, "Order": "WO-1", "Scrap": 4, **first_more}
     with broker_of("nats", folder) as broker, Peer(name, folder, **first) as peer, FaultProxy(peer.port) as link, Host(broker) as host:
-        security = 'security = "none"' if name.startswith("node-opcua-") else SECURE
+        security = SECURE if name in ("node-opcua", "open62541") else 'security = "none"'
         source = (
             f'[sources.PLC]\ntype = "opcua"\nurl = "opc.tcp://127.0.0.1:{link.port}"\n{security}\n{more}\n'
             "publishing_interval_s = 0.05\nsettle_s = 0.2\n"
             '[sources.PLC.devices.SAW-01]\nkind = "machine"\nnamespace = "urn:gemba:test:plc"\nnode_prefix = "SAW-01."\nmin_cycle_s = 0.005\n'
-            f"[sources.PLC.devices.SAW-01.metrics]\n{METRICS}\n"
+            f"[sources.PLC.devices.SAW-01.metrics]\n{metrics}\n"
         )
         config = folder / "edge.toml"
         config.write_text(config_text(broker, source, more="[delivery]\nheartbeat_s = 1.0\nretry_s = 1.0\n"))

@@ -30,7 +30,6 @@ from edge_agent.sources.opcua.resume import Run, Subscription
 logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # it formats whole results at INFO; what matters is in our own errors
 
 LIFETIME_S, LIFETIME_S_MIN = 60.0, 10.0  # without a Publish in that time the server drops the subscription
-HISTORY_VALUES = 10_000  # of a node in one answer; the rest comes by its continuation point
 KEEP_ALIVE_S = 0.5  # an empty publish response this often proves silence
 _LIMITS_AT = "ServerCapabilities_OperationLimits"
 _SERVER_NODES = (
@@ -45,7 +44,7 @@ _SERVER_NODES = (
 _EPOCH, _MS = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 T = TypeVar("T")
 # What asyncua raises for bytes that are no message, besides its own errors.
-_UNREADABLE = (ua.UaError, struct.error, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RecursionError, MemoryError)
+UNREADABLE = (ua.UaError, struct.error, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RecursionError, MemoryError)
 _TRANSPORT_ERRORS = (OSError, asyncio.TimeoutError, ua.UaError, ConnectionError, struct.error)
 _TOO_MUCH = frozenset(
     {
@@ -118,7 +117,7 @@ class Connection:
         self, nodes: Sequence[ua.NodeId], per_call: int = GENERIC.reads_per_call, attribute: ua.AttributeIds = ua.AttributeIds.Value
     ) -> list[ua.DataValue]:
         out: list[ua.DataValue] = []
-        for part in _parts(nodes, per_call):
+        for part in parts(nodes, per_call):
             out += await self._read(list(part), attribute)
         return out
 
@@ -128,9 +127,9 @@ class Connection:
             return list(await self.client.uaclient.session.read_attributes(nodes, attribute))
         except ua.UaStatusCodeError as error:
             if error.code not in _TOO_MUCH or len(nodes) < 2:
-                raise _lost(error) from error
+                raise lost(error) from error
         except _TRANSPORT_ERRORS as error:
-            raise _lost(error) from error
+            raise lost(error) from error
         half = len(nodes) // 2
         return await self._read(nodes[:half], attribute) + await self._read(nodes[half:], attribute)
 
@@ -181,7 +180,7 @@ class Connection:
         except ua.UaStatusCodeError as error:
             return ua.StatusCode(error.code).name, []
         except (*_TRANSPORT_ERRORS, IndexError) as error:
-            raise _lost(error) from error
+            raise lost(error) from error
         if not result.StatusCode.is_good():
             return str(result.StatusCode.name), []
         return "", list(result.AvailableSequenceNumbers or ())
@@ -196,7 +195,7 @@ class Connection:
         except ua.UaStatusCodeError:
             return None
         except _TRANSPORT_ERRORS as error:
-            raise _lost(error) from error
+            raise lost(error) from error
         try:
             response = decode.decode_republished(bytes(data), 0, self._layouts, subscription)
         except decode.Unusual as error:
@@ -240,20 +239,20 @@ class Connection:
             items.Asked(item.node, item.handle, item.events or filters.of(step, item.deadband)) for item, step in zip(wanted, steps, strict=True)
         ]
         calls = 1 if any(step != filters.NONE for step in steps) else profile.calls  # a filter that is refused shows in the first call
-        parts = deque(_parts(asked, min(profile.items_per_call, refusals.items_per_call or profile.items_per_call)))
+        left = deque(parts(asked, min(profile.items_per_call, refusals.items_per_call or profile.items_per_call)))
         on_way: deque[tuple[Sequence[items.Asked], asyncio.Future[Any]]] = deque()
         out: dict[int, items.Made] = {}
         try:
-            while parts or on_way:
-                while parts and len(on_way) < calls:
-                    part = parts.popleft()
+            while left or on_way:
+                while left and len(on_way) < calls:
+                    part = left.popleft()
                     body = items.request(subscription.id, part, config.sampling_interval_s * 1000.0, queue)
                     on_way.append((part, self._send(items.REQUEST, body)))
                 part, future = on_way.popleft()
                 found = await self._made(part, future)
                 if found is None:
                     refusals.items_per_call = half = (len(part) + 1) // 2
-                    parts.extendleft([part[half:], part[:half]])
+                    left.extendleft([part[half:], part[:half]])
                     continue
                 out.update((one.handle, made) for one, made in zip(part, found, strict=True))
         finally:
@@ -268,21 +267,21 @@ class Connection:
         except ua.UaStatusCodeError as error:
             if error.code in _TOO_MUCH and len(asked) > 1:
                 return None
-            raise _lost(error) from error
+            raise lost(error) from error
         except _TRANSPORT_ERRORS as error:
-            raise _lost(error) from error
+            raise lost(error) from error
         found = items.results(bytes(data))
         if found is None:
             found = [items.result_of(one) for one in _read(ua.CreateMonitoredItemsResponse, data).Results]
         if len(found) != len(asked):
-            raise _lost(ua.UaError(f"{len(found)} results for {len(asked)} monitored items"))
+            raise lost(ua.UaError(f"{len(found)} results for {len(asked)} monitored items"))
         return found
 
     def _send(self, kind: bytes, parameters: bytes, timeout_s: float | None = None) -> asyncio.Future[Any]:
         """Sends a request whose parameters are encoded already; the future gives the encoded answer. Raises SourceLost."""
         protocol = self.client.uaclient.protocol
         if protocol is None or protocol.transport is None:
-            raise _lost(ConnectionError("connection lost"))
+            raise lost(ConnectionError("connection lost"))
         protocol._request_handle += 1
         hint_s = protocol.timeout if timeout_s is None else timeout_s
         now_ns = time.time_ns()  # noqa: TID251 - the request's own time, as asyncua stamps it
@@ -322,7 +321,7 @@ class Connection:
                 f"The server has been silent for {timeout_s:.1f} s.", f"服务器 {timeout_s:.1f} 秒无应答。", "Connecting anew.", "正在重连。"
             ) from error
         except _TRANSPORT_ERRORS as error:
-            raise _lost(error) from error
+            raise lost(error) from error
         return decoded(bytes(data), self._layouts)
 
     async def call(self, method: ua.CallMethodRequest) -> ua.StatusCode:
@@ -332,39 +331,7 @@ class Connection:
         except ua.UaStatusCodeError as error:
             return ua.StatusCode(error.code)
         except (*_TRANSPORT_ERRORS, IndexError) as error:
-            raise _lost(error) from error
-
-    # --- history -------------------------------------------------------------------------------------------------------------
-    async def history(self, nodes: Sequence[ua.NodeId], from_ms: int, to_ms: int, profile: Profile) -> list[list[ua.DataValue] | None]:
-        """Raw history of each node in (from_ms, to_ms]; None for a node whose history the server does not have or not give whole."""
-        out: list[list[ua.DataValue] | None] = []
-        for part in _parts(nodes, profile.histories_per_call):
-            found: list[list[ua.DataValue] | None] = [[] for _ in part]
-            open_points: dict[int, bytes | None] = dict.fromkeys(range(len(part)))
-            while open_points:
-                results = await self._history_call([(part[i], point) for i, point in open_points.items()], from_ms, to_ms)
-                open_points = _gathered(dict(zip(open_points, results, strict=True)), found)
-            out += found
-        return out
-
-    async def _history_call(self, nodes: Sequence[tuple[ua.NodeId, bytes | None]], from_ms: int, to_ms: int) -> list[Any]:
-        params = ua.HistoryReadParameters()
-        details = ua.ReadRawModifiedDetails()
-        details.IsReadModified = False
-        details.StartTime, details.EndTime = _EPOCH + from_ms * _MS, _EPOCH + to_ms * _MS
-        details.NumValuesPerNode = HISTORY_VALUES
-        details.ReturnBounds = False
-        params.HistoryReadDetails = details
-        params.TimestampsToReturn = ua.TimestampsToReturn.Source
-        params.ReleaseContinuationPoints = False
-        params.NodesToRead = [ua.HistoryReadValueId(NodeId=node, ContinuationPoint=point) for node, point in nodes]
-        try:
-            results = list(await self.client.uaclient.session.history_read(params))
-        except ua.UaStatusCodeError:
-            results = []
-        except _TRANSPORT_ERRORS as error:
-            raise _lost(error) from error
-        return results if len(results) == len(nodes) else [None] * len(nodes)
+            raise lost(error) from error
 
     async def _request(self, request: Any) -> Any:
         """Sends a request, gives its encoded answer. Raises SourceLost, for a fault in the server's words."""
@@ -409,7 +376,7 @@ def in_words(config: OpcUaConfig) -> Iterator[None]:
     except _TRANSPORT_ERRORS as error:
         if "No matching endpoints" in str(error):
             raise _not_offered(config) from error
-        known = _lost(error, config.url)
+        known = lost(error, config.url)
         if isinstance(error, OSError):
             raise SourceAway(known.en, known.zh, known.next_en, known.next_zh) from error
         raise known from error
@@ -432,7 +399,7 @@ def _refused(error: ua.UaStatusCodeError, config: OpcUaConfig) -> SourceLost | S
             f"Let the server trust {config.pki_dir / 'own' / 'certificate.der'}.",
             f"请让服务器信任 {config.pki_dir / 'own' / 'certificate.der'}。",
         )
-    return _lost(error, config.url)
+    return lost(error, config.url)
 
 
 def _not_offered(config: OpcUaConfig) -> SourceMisconfigured:
@@ -445,7 +412,7 @@ def _not_offered(config: OpcUaConfig) -> SourceMisconfigured:
     )
 
 
-def _lost(error: BaseException, where: str = "") -> SourceLost:
+def lost(error: BaseException, where: str = "") -> SourceLost:
     words = str(error) or type(error).__name__
     at = f" at {where}" if where else ""
     kind = Broken if isinstance(error, OSError) and not isinstance(error, TimeoutError) else SourceLost
@@ -461,7 +428,7 @@ async def _lost_when_broken(call: Any) -> Any:
     try:
         return await call
     except _TRANSPORT_ERRORS as error:
-        raise _lost(error) from error
+        raise lost(error) from error
 
 
 def node_id(text: str, default_namespace: str | None, prefix: str, namespaces: Sequence[str]) -> ua.NodeId:
@@ -525,23 +492,9 @@ def _read(kind: Any, data: Any) -> Any:
     try:
         response = struct_from_binary(kind, data)
         response.ResponseHeader.ServiceResult.check()
-    except _UNREADABLE as error:
-        raise _lost(error) from error
+    except UNREADABLE as error:
+        raise lost(error) from error
     return response
-
-
-def _gathered(results: dict[int, Any], found: list[list[ua.DataValue] | None]) -> dict[int, bytes | None]:
-    """Puts the answers of one HistoryRead into `found`; returns where more is to be had, with its continuation point."""
-    left: dict[int, bytes | None] = {}
-    for i, result in results.items():
-        values = found[i]
-        if result is None or values is None or not result.StatusCode.is_good() or not isinstance(result.HistoryData, ua.HistoryData):
-            found[i] = None
-            continue
-        values += result.HistoryData.DataValues or []
-        if result.ContinuationPoint:
-            left[i] = result.ContinuationPoint
-    return left
 
 
 def _texts(value: ua.DataValue) -> list[str]:
@@ -550,7 +503,7 @@ def _texts(value: ua.DataValue) -> list[str]:
     return [str(one) for one in found] if isinstance(found, list) else []
 
 
-def _parts(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+def parts(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     for start in range(0, len(things), size):
         yield things[start : start + size]
 

@@ -73,6 +73,7 @@ class PublishLoop:
         self._fresh_until_s = time.monotonic() + INITIAL_WAIT_S
         self._first_ms: dict[int, int] | None = {} if start.afterwards is not None else None  # tag -> time of its first value
         self._kept: list[Batch] = []  # first values, until what was before them has been read
+        self._until_before_ms = held.until_ms
         self._loop = asyncio.get_running_loop()
         self._requests: deque[tuple[asyncio.Future[Any], list[int]]] = deque((request, []) for request in asked)
         self._in_flight = server.profile.publishes
@@ -106,6 +107,7 @@ class PublishLoop:
         finally:
             if self._kept:  # they wait for what was before them, and nobody has them: the next connection must not go on behind them
                 self._source.forget()
+                self._held.until_ms = self._until_before_ms
             for request, _ in self._requests:
                 request.cancel()
 
@@ -201,22 +203,25 @@ class PublishLoop:
             await self._source.refresh(self._connection, held.subscription.id, self._sink)
 
     def _hand_in(self, response: decode.Response, *, repeated: bool) -> None:
-        self._sink.put(self._batch(response, self._clock.now_ms(), None, repeated=repeated))
+        self._source.put(self._sink, self._batch(response, self._clock.now_ms(), None, repeated=repeated))
 
     async def _put(self, batch: Batch) -> None:
         if self._first_ms is None:
-            self._sink.put(batch)
+            self._source.put(self._sink, batch)
             return
         self._kept.append(batch)
         if not self._fresh_left or time.monotonic() >= self._fresh_until_s:
             first_ms, self._first_ms = self._first_ms, None
             assert self._start.afterwards is not None
+            self._source.history_tries += 1
             events = await self._start.afterwards.before(first_ms, self._start.resumed_ms)
+            self._source.history_tries = 0
             for event in events:
                 self._sink.put(event)
+            self._held.until_run = None
             self._source.connected()
             for kept in self._kept:
-                self._sink.put(self._start.afterwards.without_known(kept, events))
+                self._source.put(self._sink, self._start.afterwards.without_known(kept, events))
             self._kept.clear()
 
     # --- values --------------------------------------------------------------------------------------------------------------

@@ -59,11 +59,17 @@ class Held:
     stored: int = 0  # newest sequence that is durable, 0: none
     repeated_to: int = 0  # up to this sequence values may have been stored before the restart
     until_ms: int = 0  # up to when everything had been handed in
+    until_run: Run | None = None  # the run of the server in which that was, where it is not this one
     unstored: int = 0
     tries: int = 0  # times in a row that the link broke while it was being taken up
     to_acknowledge: list[int] = field(default_factory=list)
     ids: dict[int, int] = field(default_factory=dict)  # handle -> the server's id of its item; lost by a restart of the agent
     progress: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def restarted_since(self, run: Run) -> bool:
+        """Whether the server was started anew since `until_ms`."""
+        known = self.until_run or self.run
+        return known.server == run.server and known != run
 
     def try_again_at(self, sequence: int | None) -> None:
         """The link broke while it was being taken up: the next connection goes on there, unless that has happened too often."""

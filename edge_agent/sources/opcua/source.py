@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import numpy as np
+from asyncua import ua
 
 from edge_agent.contract.clock import Clock
 from edge_agent.errors import SourceMisconfigured
@@ -26,7 +27,8 @@ from edge_agent.sources.opcua.browse import browse_variables
 from edge_agent.sources.opcua.conditions import Desk, event_filter, refresh
 from edge_agent.sources.opcua.config import OpcUaConfig, OpcUaMetric
 from edge_agent.sources.opcua.filters import Deadband, Filters
-from edge_agent.sources.opcua.history import afterwards
+from edge_agent.sources.opcua.history import Afterwards, Known, afterwards
+from edge_agent.sources.opcua.history_read import recorded
 from edge_agent.sources.opcua.model_devices import ModelDevices, Wanted
 from edge_agent.sources.opcua.offset import ClockOffset, Delay
 from edge_agent.sources.opcua.publishing import REPUBLISHED_MAX, PublishLoop, Start, opening
@@ -35,6 +37,7 @@ from edge_agent.sources.opcua.watch import Watch, first_of
 from edge_agent.sources.source import Browsed, ReadResult, Sink
 
 KNOCK_S = 0.25
+HISTORY_TRIES = 2  # connections in a row that ended while the history was read
 REFUSALS = frozenset({"BadUserAccessDenied", "BadServiceUnsupported", "BadNotImplemented", "BadInsufficientClientProfile"})
 
 
@@ -62,6 +65,9 @@ class OpcUaSource:
         self._looked_up: tuple[list[str], list[client.Item]] = ([], [])  # namespaces, and what the config's nodes are by them
         self._watch = Watch(self, [(tag.number, metric.max_silence_s, bool(_deadband(tag, metric).percent)) for tag, _, metric, _ in self._wanted])
         self._away = False
+        self.history_tries = 0
+        self._recorded: frozenset[ua.NodeId] | None = None  # nodes with a history; None: not asked yet
+        self._newest_ms = np.zeros(0, np.int64)  # by tag number, where a history may be read: the newest value handed in
 
     # --- for people ----------------------------------------------------------------------------------------------------------
     async def read_once(self) -> list[ReadResult]:
@@ -249,29 +255,64 @@ class OpcUaSource:
         self, connection: client.Connection, server: client.Server, made: Subscription, items: Sequence[client.Item], sink: Sink
     ) -> Start:
         """Makes the items of a new subscription; the time before it becomes a gap, or is read from the server's history."""
-        before = self._held if self._held is not None and self._held.run == server.run else None
+        held = self._held
+        before = held if held is not None and held.run == server.run else None
+        restarted = held is not None and held.restarted_since(server.run)
         watched = await connection.watch(made, items, self.config, server, self.filters)
         refused = watched.refused
         self._say_refused(items, refused)
         self._say_short(watched.short)
         resumed_ms = self.clock.now_ms()
-        reader = None
-        if before is not None and before.until_ms:
-            tags = [(self._wanted[item.handle][0], item.node) for item in items if item.handle not in refused and item.events is None]
-            reader = await afterwards(connection, server, self.devices, tags, before.until_ms)
+        from_ms = held.until_ms if held is not None and (before is not None or restarted) else 0
+        reader = await self._reader(connection, server, items, refused, from_ms, restarted=restarted) if from_ms else None
         if reader is None:
-            restarted = self._held is not None and self._held.run.server == server.run.server and self._held.run != server.run
             for event in opening(self, resumed_ms, restarted=restarted):
                 sink.put(event)
             self.connected()
         offset = before.offset if before is not None else ClockOffset(tolerance_ms(made.publishing_s, self.clock.speed))
-        until_ms = before.until_ms if before is not None else 0
-        self._held = Held(made, server.run, self._hash(items), tuple(refused), offset, until_ms=until_ms, ids=watched.ids)
+        made_anew = Held(made, server.run, self._hash(items), tuple(refused), offset, ids=watched.ids)
+        if held is not None and (reader is not None or not restarted):
+            made_anew.until_ms, made_anew.until_run = from_ms, held.until_run or held.run
+        self._held = made_anew
         self._watch.start(connection, server, self._held, items)
         fresh = frozenset(int(self.tag_numbers[item.handle]) for item in items if item.handle not in refused and item.events is None)
         if any(item.events is not None and item.handle not in refused for item in items):
             await self.refresh(connection, made.id, sink, resumed_ms)
         return Start(None, fresh, resumed_ms, reader)
+
+    async def _reader(
+        self,
+        connection: client.Connection,
+        server: client.Server,
+        items: Sequence[client.Item],
+        refused: Mapping[int, str],
+        from_ms: int,
+        *,
+        restarted: bool,
+    ) -> Afterwards | None:
+        """What reads the time since `from_ms` from the server's history; None where that cannot be."""
+        if restarted and (self.clock.speed != 1.0 or from_ms >= server.run.started_ms):
+            return None  # the moment of the start is told by the server's own clock: values of another time cannot be set against it
+        if self.history_tries >= HISTORY_TRIES:
+            self.history_tries = 0
+            self.health.note(
+                "history",
+                "the server's history could not be read: the connection ended in it. The time without a connection stays a gap.",
+                "读取服务器历史数据时连接中断,断线期间的数据留为缺口。",
+            )
+            return None
+        mine = [item for item in items if item.handle not in refused and item.events is None]
+        if self._recorded is None:
+            self._recorded = await recorded(connection, [item.node for item in mine], server.profile)
+        tags = [(self._wanted[item.handle][0], item.node) for item in mine]
+        newest_ms = {number: int(t_ms) for number, t_ms in enumerate(self._newest_ms)}
+        return afterwards(connection, server, self.devices, tags, self._recorded, Known(from_ms, newest_ms, restarted))
+
+    async def look_for_history(self, connection: client.Connection, server: client.Server, items: Iterable[client.Item]) -> None:
+        """Once a session stands: a server that comes back need not be asked in a hurry which nodes have a history."""
+        if self._recorded is None:
+            nodes = [item.node for item in items if item.events is None]
+            self._recorded = await recorded(connection, nodes, server.profile)
 
     async def refresh(self, connection: client.Connection, subscription: int, sink: Sink, since_ms: int = 0) -> None:
         """Asks what conditions are active; where the server cannot say, what was known of them is not known any more.
@@ -283,6 +324,16 @@ class OpcUaSource:
                 self.events.expect(since_ms)
         else:
             sink.put(Batch(self.devices, Columns.of(self.events.unknown(self.clock.now_ms()))))
+
+    def put(self, sink: Sink, batch: Batch) -> None:
+        """Hands values in, and takes note of their times: what a history tells of them again is known."""
+        columns = batch.columns
+        if self._recorded != frozenset() and len(columns):
+            size = int(columns.ids.max()) + 1
+            if size > len(self._newest_ms):
+                self._newest_ms = np.append(self._newest_ms, np.zeros(size - len(self._newest_ms), np.int64))
+            self._newest_ms[columns.ids] = columns.t_ms
+        sink.put(batch)
 
     def connected(self) -> None:
         self.health.status, self.health.error, self.health.error_zh = "connected", "", ""

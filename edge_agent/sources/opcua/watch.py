@@ -83,6 +83,7 @@ class Watch:
             if time.monotonic() - checked_s >= CHECK_S:
                 checked_s = time.monotonic()
                 await self._check_server()
+                await self._source.look_for_history(self._connection, self._server, self._items.values())
             if self._held.refused and time.monotonic() - refused_s >= RETRY_REFUSED_S:
                 refused_s = time.monotonic()
                 await self._try_refused()
