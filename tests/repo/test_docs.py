@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import subprocess
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.cli import parser as edge_parser
+from mes_server.cli import parser as server_parser
+from simulators.__main__ import parser as sim_parser
 from tests.repo.tree import ROOT, text, tracked
 
 _LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)#\s]+)(?:#[^)]*)?\)|!\[[^\]]*\]\(([^)\s]+)\)")
@@ -45,6 +49,32 @@ def test_commands_in_documents_exist(program: str) -> None:
 
     assert named
     assert {command for command in named if not re.search(rf"\b{re.escape(command)}\b", shown)} == set()
+
+
+def options_of(parser: argparse.ArgumentParser) -> tuple[set[str], dict[str, argparse.ArgumentParser]]:
+    """(its options, its commands)."""
+    commands = next((action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)), {})
+    return {option for action in parser._actions for option in action.option_strings}, commands
+
+
+def test_options_in_documents_exist() -> None:
+    """Each `--option` that a document gives to one of our commands is one of that command's, also in the middle of a sentence."""
+    programs = {"gemba-server": server_parser(), "gemba-edge": edge_parser(), "gemba-sim": sim_parser()}
+    looked, unknown = 0, []
+    for name in tracked(".md"):
+        for program, words in re.findall(r"(gemba-(?:server|edge|sim))((?: [^\s`|;&)，。（]+)*)", text(name).replace("\\\n", " ")):
+            options, commands = options_of(programs[program])
+            for word in words.split():
+                if word in commands:
+                    more, commands = options_of(commands[word])
+                    options |= more
+                elif word.startswith("--"):
+                    looked += 1
+                    if word.split("=")[0].rstrip(".,:") not in options:
+                        unknown.append(f"{name}: {program}{words}: {word}")
+
+    assert looked > 100
+    assert unknown == []
 
 
 def test_make_targets_in_documents_exist() -> None:

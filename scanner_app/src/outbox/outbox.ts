@@ -58,28 +58,28 @@ export function post(one: NewAct): Promise<QueueEntry> {
 
 async function write(one: NewAct): Promise<QueueEntry> {
   const now = Date.now()
-  const at = queue.findIndex((entry) => logic.canMerge(entry, one.mergeKey ?? null, one.person, now))
-  const found = queue[at]
-  const entry: Omit<QueueEntry, 'n'> & { n?: number } = found
-    ? logic.merged(found, one.act, one.effect ?? null, one.words, now)
-    : {
-        act: one.act, person: one.person, badge: one.badge ?? null, mergeKey: one.mergeKey ?? null, holdUntil: one.mergeKey ? now + logic.MERGE_MS : now, createdAt: now, tries: 0,
-        state: 'queued', problem: null, effect: one.effect ?? null, words: one.words, photos: (one.photos ?? []).map((photo) => photo.id),
-      }
+  const found = queue.find((entry) => logic.canMerge(entry, one.mergeKey ?? null, one.person, now))
+  let entry: Omit<QueueEntry, 'n'> & { n?: number } = {
+    act: one.act, person: one.person, badge: one.badge ?? null, mergeKey: one.mergeKey ?? null, holdUntil: one.mergeKey ? now + logic.MERGE_MS : now, createdAt: now, tries: 0,
+    state: 'queued', problem: null, effect: one.effect ?? null, words: one.words, photos: (one.photos ?? []).map((photo) => photo.id),
+  }
   try {
     const db = await database()
     const tx = db.transaction(['queue', 'photos'], 'readwrite', { durability: 'strict' })
-    const n = await tx.objectStore('queue').put(plain(entry) as QueueEntry)
+    // another tab may have begun to send it: what is on its way takes no more, the tap is an act of its own then
+    const kept = found && (await tx.objectStore('queue').get(found.n))
+    if (kept?.tries === 0 && kept.state === 'queued') entry = logic.merged(kept, one.act, one.effect ?? null, one.words, now)
+    entry.n = await tx.objectStore('queue').put(plain(entry) as QueueEntry)
     for (const photo of one.photos ?? []) await tx.objectStore('photos').put(photo)
     await tx.done
-    entry.n = n
   } catch (error) {
     storageFailed.value = true
     throw error
   }
   storageFailed.value = false
   const done = entry as QueueEntry
-  if (found) queue.splice(queue.indexOf(found), 1, done)
+  const at = queue.findIndex((one) => one.n === done.n) // the queue may have been read anew meanwhile
+  if (at >= 0) queue.splice(at, 1, done)
   else queue.push(done)
   channel?.postMessage('changed')
   wake(0)
@@ -149,9 +149,28 @@ async function pump(): Promise<void> {
   }
 }
 
+/** From here on nothing joins these acts, in this tab or another; what another tab joined to them just before goes along. */
+async function claim(entries: QueueEntry[]): Promise<void> {
+  for (const entry of entries) entry.tries++
+  try {
+    const db = await database()
+    const tx = db.transaction('queue', 'readwrite')
+    for (const entry of entries) {
+      const kept = await tx.store.get(entry.n)
+      if (kept) {
+        if (kept.tries === 0) Object.assign(entry, { act: kept.act, effect: kept.effect, words: kept.words })
+        await tx.store.put({ ...kept, tries: entry.tries })
+      }
+    }
+    await tx.done
+  } catch {
+    // no room on the disk: they are sent all the same; only another tab would not know
+  }
+}
+
 /** True when it is worth going on at once. */
 async function sendRun(entries: QueueEntry[], batch: boolean): Promise<boolean> {
-  for (const entry of entries) entry.tries++ // from here on nothing joins them
+  await claim(entries)
   for (const entry of entries) if (!(await sendPhotosOf(entry))) return false
   const person = entries[0]!.person
   const acts = entries.map((entry) => ({ ...entry.act, ...asBadgeOf(entry.person, entry.act) }))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -130,4 +132,57 @@ def test_start_offline_survives_a_reload_and_a_conflict_goes_to_the_leader(table
     one.tap("open-decide")
     one.tap("decide-drop")
     one.gone("decide-drop")
+    assert floor.api.get("/decide").json()["items"] == []
+
+
+def test_two_tabs_of_one_tablet_send_each_act_once_and_the_other_goes_on_when_one_is_closed(tablet: TabletOf, floor: Floor) -> None:
+    """The same tap in both within the time in which taps are joined; the tab that sends is closed while acts wait."""
+    floor.run()
+    one = tablet()
+    two = Tablet(one.context, one.context.new_page(), floor)
+    two.page.goto(f"{floor.url}/scanner/?lang=zh")
+    two.see("chip-1", timeout_s=30)
+    cut(one)
+    for tab, tile in ((one, "chip-1"), (two, "chip-1"), (one, "scrap-burr"), (two, "chip-5"), (one, "chip-1"), (two, "chip-1")):
+        tab.page.bring_to_front()
+        tab.tap(tile)
+    one.page.wait_for_timeout(3_200)
+    one.page.close()
+    two.tap("scrap-burr")
+    one.context.set_offline(False)
+    two.drained(timeout_s=60)
+    operation = floor.operation("WO-1001/40")
+    assert (operation["good"], operation["scrap"]) == (9, 2)
+    reports = floor.journal("production.reported")
+    assert len({report["event_id"] for report in reports}) == len(reports)
+    assert floor.api.get("/decide").json()["items"] == [], "nothing was sent twice with other content"
+    two.wait_number("good", 9)
+
+
+def test_a_tap_in_another_tab_while_its_neighbour_is_on_its_way_is_an_act_of_its_own(tablet: TabletOf, floor: Floor) -> None:
+    """Joined to what is being sent it would be forgotten with the answer. The other tab's clock is made late: it believes it may still join."""
+    floor.run()
+    one = tablet()
+    two = Tablet(one.context, one.context.new_page(), floor)
+    two.page.goto(f"{floor.url}/scanner/?lang=zh")
+    two.see("chip-1", timeout_s=30)
+    two.page.evaluate("const real = Date.now.bind(Date); Date.now = () => real() - 3500")
+    held: list[Any] = []
+    released = False
+    one.context.route(re.compile(r"/api/v1/acts(/batch)?$"), lambda route: route.continue_() if released else held.append(route))
+    one.page.bring_to_front()
+    one.tap("chip-1")
+    for _ in range(300):
+        if held:
+            break
+        one.page.wait_for_timeout(100)
+    assert held, "it is on its way"
+    two.page.bring_to_front()
+    two.tap("chip-1")
+    two.page.wait_for_timeout(300)
+    released = True
+    for route in held:
+        route.continue_()
+    two.drained(timeout_s=60)
+    assert floor.operation("WO-1001/40")["good"] == 2
     assert floor.api.get("/decide").json()["items"] == []
