@@ -9,6 +9,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from edge_agent.contract.clock import iso
+from mes_server.kit.services import Every
+from mes_server.machine_states.watcher import StopWatcher
 from tests.browser.dashboards.driver import Watch, open_page, signed_in
 from tests.browser.dashboards.stage import MIN, PASSWORD, Stage, set_up_admin, stage
 from tests.support.seeing import feed, history, rows
@@ -140,6 +142,23 @@ def test_a_wall_is_enrolled_with_a_code_and_needs_nobody(desk: Desk, browser: Br
     screen.goto(address.split("?")[0])  # the next day: no code, the kept token does
     expect(screen.locator("article.tile")).to_have_count(5)
     television.close()
+
+
+def test_system_health_says_what_is_wrong_with_the_server(desk: Desk, plant: Stage) -> None:
+    """In both languages, with the next step; nothing while all is well."""
+    page, state = desk[0].new_page(), plant.server.app.state
+    open_page(page, f"{plant.url}/dashboards/health", "en")
+    expect(page.locator("[data-test=faults]")).to_have_count(0)
+    failing = Every("stop-watcher", 60.0, StopWatcher(plant.server.kit).look)
+    failing.failures = 3
+    before, state.jobs = state.jobs, (*state.jobs, failing)
+    try:
+        for lang, words, step in (("en", "Watch over stops has failed 3 times", "tried again by itself"), ("zh", "停机监视已连续失败 3 次", "系统会自动重试")):
+            open_page(page, f"{plant.url}/dashboards/health", lang)
+            expect(page.locator("[data-part='job:stop-watcher']")).to_contain_text(words)
+            expect(page.locator("[data-part='job:stop-watcher']")).to_contain_text(step)
+    finally:
+        state.jobs = before
 
 
 def test_a_person_is_added_with_a_role(desk: Desk, plant: Stage) -> None:
