@@ -153,7 +153,8 @@ def test_system_health_says_what_is_wrong_with_the_server(desk: Desk, plant: Sta
     failing.failures = 3
     before, state.jobs = state.jobs, (*state.jobs, failing)
     try:
-        for lang, words, step in (("en", "Watch over stops has failed 3 times", "tried again by itself"), ("zh", "停机监视已连续失败 3 次", "系统会自动重试")):
+        said = {"en": ("Watch over stops has failed 3 times", "tried again by itself"), "zh": ("停机监视已连续失败 3 次", "系统会自动重试")}
+        for lang, (words, step) in said.items():
             open_page(page, f"{plant.url}/dashboards/health", lang)
             expect(page.locator("[data-part='job:stop-watcher']")).to_contain_text(words)
             expect(page.locator("[data-part='job:stop-watcher']")).to_contain_text(step)
