@@ -135,6 +135,7 @@ def test_start_offline_survives_a_reload_and_a_conflict_goes_to_the_leader(table
     assert floor.api.get("/decide").json()["items"] == []
 
 
+@pytest.mark.full
 def test_two_tabs_of_one_tablet_send_each_act_once_and_the_other_goes_on_when_one_is_closed(tablet: TabletOf, floor: Floor) -> None:
     """The same tap in both within the time in which taps are joined; the tab that sends is closed while acts wait."""
     floor.run()
