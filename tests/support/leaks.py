@@ -5,10 +5,13 @@ with Memory() as memory: …; memory.mark(); …; memory.grown() -> bytes more t
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import sys
 import threading
 import tracemalloc
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 FRAMES = 16  # of the stack that are kept: enough to see through httpx and asyncua to who called them
@@ -28,6 +31,29 @@ def held(tasks: int) -> Counter[str]:
 def resident_mb() -> float:
     """Real memory of this process now."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+@contextlib.contextmanager
+def unclosed() -> Iterator[list[str]]:
+    """In words, what was collected meanwhile and had not been closed.
+
+    pytest keeps such a warning with its traceback, and so the frames in which the collector happened to run. A test peer's socket that was collected
+    while the agent waited for an answer kept two Wires and a Sink of the agent that way, which looked as if the agent had left them behind.
+    """
+    told: list[str] = []
+    before = sys.unraisablehook
+
+    def hook(found: sys.UnraisableHookArgs) -> None:
+        if isinstance(found.exc_value, ResourceWarning):
+            told.append(str(found.exc_value))
+        else:
+            before(found)
+
+    sys.unraisablehook = hook
+    try:
+        yield told
+    finally:
+        sys.unraisablehook = before
 
 
 class Memory:
