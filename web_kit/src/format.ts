@@ -80,6 +80,11 @@ export function msOfLocal(text: string): number | null {
   return ms
 }
 
+/** Whether a text is a calendar day, YYYY-MM-DD. */
+export function isDay(text: string): boolean {
+  const ms = Date.parse(`${text}T00:00:00Z`)
+  return Number.isFinite(ms) && new Date(ms).toISOString().startsWith(text) && text.length === 10
+}
 /** A day text (YYYY-MM-DD) moved by whole days, as calendar arithmetic without a zone. */
 export function addDays(day: string, by: number): string {
   return new Date(Date.parse(`${day}T00:00:00Z`) + by * 86_400_000).toISOString().slice(0, 10)

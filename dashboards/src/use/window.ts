@@ -2,7 +2,7 @@
 import { computed, ref, watch, type ComputedRef, type Ref } from 'vue'
 import type { ShiftWindow } from '@gemba/web_kit/api/types'
 import { plantNow } from '@gemba/web_kit/clock'
-import { addDays } from '@gemba/web_kit/format'
+import { addDays, isDay } from '@gemba/web_kit/format'
 import { productionDay, shiftsOfDay } from '../plant'
 import { useParam } from './urlstate'
 
@@ -20,7 +20,7 @@ export interface DayWindow {
 export function useDayWindow(fallback: 'today' | 'yesterday'): DayWindow {
   const today = computed(() => productionDay(plantNow()))
   const first = fallback === 'today' ? today.value : addDays(today.value, -1)
-  const day = useParam('day', first)
+  const day = useParam('day', first, isDay)
   const shift = useParam('shift')
   const from = useParam('from')
   const to = useParam('to')
