@@ -41,7 +41,7 @@ SLICES = (
     Slice("broker", "the broker away, killed, emptied (R01-R03); repeats and disorder (R12)", 18, _faults("broker", "disorder")),
     Slice("edge", "500 SIGKILLs of the edge under load (R04)", 14, _faults("edge_500_kills")),
     Slice("server", "200 SIGKILLs of the server under load, 2,000 at every point of a commit (R06)", 35, _faults("server_kill", "server_points")),
-    Slice("opcua", "the edge killed beside OPC UA servers (R04)", 13, _faults("opcua_restart", "opcua_stalled_link")),
+    Slice("opcua", "the edge killed beside OPC UA servers (R04)", 16, _faults("opcua_restart", "opcua_stalled_link", "opcua_history_over_restart")),
     Slice(
         "disk",
         "every call on the buffer's files fails or kills, full disk, flipped bits (R04, R08, R09, R14)",

@@ -9,6 +9,7 @@ value that it surely recorded then; what it holds from after, from the moment on
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,7 @@ from edge_agent.sources.opcua.history_read import history
 Row = tuple[int, int, int, Value]
 Event = Continued | Resumed | Lost | Batch
 Told = Mapping[int, list[Row]]  # tag number -> what its history holds, in the order of time; tags whose history was not given are not there
+LATER_S = (0.1, 0.3, 1.0)  # then a history that does not yet hold the first value is read again
 _NO_VALUES = frozenset({ua.StatusCodes.BadBoundNotFound, ua.StatusCodes.BadNoData})  # what stands for a bound that there is none of
 
 
@@ -59,19 +61,28 @@ class Afterwards:
     async def before(self, first_ms: Mapping[int, int], resumed_ms: int) -> list[Event]:
         """Events to put before the first values (tag number -> its time) of the new subscription. Raises SourceLost."""
         to_ms = max([*first_ms.values(), self.known.until_ms]) + 1
-        nodes = [one.node for one in self.recorded]
-        found = await history(self.connection, nodes, self.known.until_ms, to_ms, self.server.profile)
         told: dict[int, list[Row]] = {}
-        for one, values in zip(self.recorded, found, strict=True):
-            if values is not None:
-                end_ms = first_ms.get(one.tag.number, to_ms - 1)
-                told[one.tag.number] = [row for row in _rows(one.tag.number, values) if self.known.until_ms < row[1] <= end_ms]
+        wanted = self.recorded
+        for pause_s in (*LATER_S, None):
+            found = await history(self.connection, [one.node for one in wanted], self.known.until_ms, to_ms, self.server.profile)
+            for one, values in zip(wanted, found, strict=True):
+                if values is not None:
+                    end_ms = first_ms.get(one.tag.number, to_ms - 1)
+                    told[one.tag.number] = [row for row in _rows(one.tag.number, values) if self.known.until_ms < row[1] <= end_ms]
+            # a historian stores a value a little later than the subscription tells it
+            wanted = [one for one in wanted if one.tag.is_fact and one.tag.number in told and not self._goes_on(one.tag.number, told, first_ms)]
+            if not wanted or pause_s is None:
+                break
+            await asyncio.sleep(pause_s)
         events: list[Event] = [Batch(self.devices, Columns.empty(), memory=b"")]
         for device in self.devices:
             events += (
                 self._over_restart(device, told, first_ms, resumed_ms) if self.known.restarted else self._device(device, told, first_ms, resumed_ms)
             )
         return events
+
+    def _goes_on(self, number: int, told: Told, first_ms: Mapping[int, int]) -> bool:
+        return _reaches(told[number], first_ms.get(number), self.server.run.started_ms if self.known.restarted else self.known.until_ms)
 
     def without_known(self, batch: Batch, events: Sequence[object]) -> Batch:
         """First values of devices whose time is whole: those from before it are known already, the others stand at their own time."""

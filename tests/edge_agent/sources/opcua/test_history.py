@@ -27,6 +27,11 @@ TAGS = [Tag(STATE, 0, "state", "state"), Tag(ORDER, 0, "order", "order"), Tag(SP
 Told = Sequence[tuple[int, int]]  # (t_ms, value)
 
 
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_agent.sources.opcua.history.LATER_S", (0.0, 0.0))
+
+
 def value(t_ms: int, raw: int, status: int = 0) -> ua.DataValue:
     return ua.DataValue(ua.Variant(raw, ua.VariantType.Int32), StatusCode=ua.StatusCode(status), SourceTimestamp=EPOCH + timedelta(milliseconds=t_ms))
 
@@ -160,6 +165,19 @@ def test_pages_are_asked_for_together_and_each_only_as_long_as_there_is_more() -
     found = asyncio.run(history_read.history(connection(answers), [ua.NodeId(1, 2), ua.NodeId(2, 2)], 0, 10, GENERIC))
     assert [len(values or ()) for values in found] == [2, 1]
     assert answers.asked == 2
+
+
+def test_a_history_that_holds_the_first_value_a_little_later_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A historian stores a value after the subscription has told it."""
+
+    class Late(Answers):
+        async def history_read(self, params: Any) -> list[Any]:
+            out = await super().history_read(params)
+            self.pages = dict(WHOLE)
+            return out
+
+    monkeypatch.setattr(f"{__name__}.Answers", Late)
+    assert told(read(WHOLE | {STATE: of(2_000, 3_000)})) == told(read(WHOLE))
 
 
 def test_events_go_on_or_end_as_they_did_for_the_same_run_of_the_server() -> None:
