@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from edge_agent.contract.clock import iso
+from edge_agent.contract.clock import iso, parse_iso_ms
 from mes_server.machine_states import service as machine_states
 from mes_server.materials import service as materials
 from mes_server.plant import service as plant
@@ -146,11 +146,12 @@ def _hours(session: Session, operation: OperationView, codes: list[str], since_m
 
 
 def _eta(operation: OperationView, hours: Sequence[HourView], now_ms: int, since_ms: int) -> str | None:
-    """When the rest is made at this shift's own pace; without one yet, at the ideal cycle."""
+    """When the rest is made at the pace of this shift, or of the operation's own time in it; without one yet, at the ideal cycle."""
     remaining = operation.planned - operation.good
     if remaining <= 0:
         return None
-    made, passed_s = sum(one.good for one in hours), (now_ms - since_ms) / 1000
+    began_ms = max(since_ms, min((parse_iso_ms(run.from_) for run in operation.runs), default=since_ms))
+    made, passed_s = sum(one.good for one in hours), (now_ms - began_ms) / 1000
     pace_s = passed_s / made if made > 2 else operation.cycle_s
     return iso(now_ms + round(remaining * pace_s * 1000)) if pace_s else None
 

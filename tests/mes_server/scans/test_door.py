@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_agent.contract.clock import iso
 from tests.support.orders import do, operation, refused, set_up
 from tests.support.server import RunningServer
 
@@ -16,6 +17,7 @@ def test_station_home_shows_the_running_job_in_one_call(any_server: RunningServe
     (job,) = home["jobs"]
     assert (job["operation"]["id"], job["machine"], job["operation"]["good"]) == ("WO-1001/40", "DEB-01", 10)
     assert sum(hour["good"] for hour in job["hours"]) == 10 and job["chips"] == [1, 5, 10, 24]
+    assert job["eta"] == iso(server.clock.now_ms() + 190 * 60_000), "at a piece a minute since it was begun, not since the shift's start"
     assert [tile["code"] for tile in home["scrap_reasons"]] == ["burr", "size"]
     assert home["last_acts"][0]["text_en"].startswith("Good +10 · Scrap Burr +2") and home["last_acts"][0]["undoable"]
     assert home["machines"][0]["code"] == "DEB-01"
