@@ -274,9 +274,7 @@ class Worker(threading.Thread):
         if batch.stored is None and batch.memory is None:
             return
         source = self.plan.devices[batch.devices[0]].source
-        # A value that comes late is stamped right after the proven moment: it is durable when that has moved on.
-        proven_ms = max(self.pipeline.devices[index].memory.proven_ms for index in batch.devices) if len(batch.columns) else -1
-        self._unstored.setdefault(source, deque()).append(_Unstored(batch.devices, max(batch.arrived_ms, proven_ms + 1), batch.stored, batch.memory))
+        self._unstored.setdefault(source, deque()).append(_Unstored(batch.devices, batch.arrived_ms, batch.stored, batch.memory))
         if batch.memory is not None:
             self._received[source] = batch.memory
 
@@ -353,13 +351,17 @@ class Worker(threading.Thread):
         return stored
 
     def _durable_with_this(self) -> dict[str, list[_Unstored]]:
-        """By source its oldest batches whose values are all in the coming transaction or before it: those up to their devices' proven moment."""
-        devices = self.pipeline.devices
+        """By source its oldest batches whose values are all in the coming transaction or before it: those up to their devices' proven moment.
+
+        What came late stands behind that moment and is told by itself. A source that hears of nothing stored until the moment has moved on may
+        ask its counterpart for nothing more, and the moment never moves.
+        """
+        devices, late_ms = self.pipeline.devices, self.pipeline.late_ms
         due: dict[str, list[_Unstored]] = {}
         for source, waiting in self._unstored.items():
             some = due[source] = []
             for one in waiting:
-                if any(devices[index].memory.proven_ms < one.until_ms for index in one.devices):
+                if any(devices[index].memory.proven_ms < one.until_ms or index in late_ms for index in one.devices):
                     break
                 some.append(one)
         return due
