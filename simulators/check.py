@@ -21,6 +21,7 @@ from simulators.meters import MAPS
 from simulators.model import settle_s
 from simulators.mutants import Mutant
 from simulators.oracle import Truth
+from simulators.oracle.truth import Span
 from simulators.physics import Plant
 from simulators.scenario import Scenario, load
 from simulators.stack import Stack, StackError, StackOptions
@@ -200,8 +201,9 @@ async def findings_of(stack: Stack, truth: Truth, excuses: list[Excuse], scenari
         if row["counter_reset"] and row["machine"]:
             missing[row["machine"]] = missing.get(row["machine"], 0) + (row["parts_max"] or 0)
     findings = [_gaps(found_gaps, excuses, truth, speed)]
-    findings += await _pieces(stack, truth, missing)
-    findings += await _times(stack, truth)
+    said_states = await _states(stack, truth)
+    findings += await _pieces(stack, truth, missing, _holes(said_states))
+    findings += await _times(stack, truth, said_states)
     findings += await _energy(stack, truth)
     findings += await _material(stack, truth, missing)
     verdict = await api.get("/journal/verify")
@@ -218,9 +220,27 @@ async def history_findings(stack: Stack, truth: Truth) -> list[Finding]:
     ]
     found = [gap for row in await collect.gaps(api, start_ms, end_ms) if (gap := collect.gap(row, start_ms, end_ms))]
     findings = [compare.gaps("gaps are explained", found, excuses, 0, 0)]
-    findings += await _pieces_by_shift(stack, truth, {})
-    findings += await _times(stack, truth)
+    said_states = await _states(stack, truth)
+    findings += await _pieces_by_shift(stack, truth, {}, _holes(said_states))
+    findings += await _times(stack, truth, said_states)
     return findings
+
+
+Said = dict[str, list[compare.Stretch]]  # machine -> its states as the product tells them
+Holes = dict[str, list[Span]]  # machine -> when nobody could know anything
+
+
+async def _states(stack: Stack, truth: Truth) -> Said:
+    return {spec.code: await collect.states(stack.api, spec.code, truth.start_ms, truth.end_ms) for spec in truth.scenario.machines}
+
+
+def _holes(said_states: Said) -> Holes:
+    return {machine: [(begin, end) for begin, end, state in said if state == "no_data"] for machine, said in said_states.items()}
+
+
+def _over_borders(holes: list[Span], begin: int, end: int) -> list[Span]:
+    """Those that reach over the beginning or the end of a shift: what was made in them shows behind them, in whichever shift that is."""
+    return [(first, last) for first, last in holes if first < begin <= last or first <= end < last]
 
 
 def _gaps(rows: list[dict[str, Any]], excuses: list[Excuse], truth: Truth, speed: float) -> Finding:
@@ -229,23 +249,29 @@ def _gaps(rows: list[dict[str, Any]], excuses: list[Excuse], truth: Truth, speed
     return compare.gaps("gaps are explained", said, excuses, slack, slack)
 
 
-async def _pieces_by_shift(stack: Stack, truth: Truth, missing: dict[str, int]) -> list[Finding]:
+async def _pieces_by_shift(stack: Stack, truth: Truth, missing: dict[str, int], holes: Holes) -> list[Finding]:
     api, start_ms, end_ms = stack.api, truth.start_ms, truth.end_ms
     true = {key: pair for key, pair in truth.counts(start_ms, end_ms).items() if pair != (0, 0)}
     allowed = {key: missing.get(key[0], 0) for key in true}
     findings = [compare.counts("pieces by machine and operation", true, await collect.counts(api, start_ms, end_ms), allowed)]
     shifts_true: dict[tuple[str, ...], tuple[int, int]] = {}
     shifts_said: dict[tuple[str, ...], tuple[int, int]] = {}
+    moved: dict[tuple[str, ...], int] = {}
     for day, shift, begin, end in truth.shifts():
         shifts_true |= {(day, shift, *key): pair for key, pair in truth.counts(begin, end).items() if pair != (0, 0)}
         shifts_said |= {(day, shift, *key): pair for key, pair in (await collect.counts(api, begin, end)).items()}
+        for machine, unknown in holes.items():
+            for first, last in _over_borders(unknown, begin, end):
+                for key, pair in truth.counts(first, last + 1).items():
+                    if key[0] == machine:
+                        moved[(day, shift, *key)] = moved.get((day, shift, *key), 0) + sum(pair)
     by_machine = {key: missing.get(key[2], 0) for key in shifts_true}
-    findings.append(compare.counts("pieces by machine, operation and shift", shifts_true, shifts_said, by_machine))
+    findings.append(compare.counts("pieces by machine, operation and shift", shifts_true, shifts_said, by_machine, moved))
     return findings
 
 
-async def _pieces(stack: Stack, truth: Truth, missing: dict[str, int]) -> list[Finding]:
-    findings = await _pieces_by_shift(stack, truth, missing)
+async def _pieces(stack: Stack, truth: Truth, missing: dict[str, int], holes: Holes) -> list[Finding]:
+    findings = await _pieces_by_shift(stack, truth, missing, holes)
     orders = await collect.orders(stack.api)
     operations = {key: pair for key, pair in truth.operations().items() if pair != (0, 0)}
     by_operation = _allowed_operations(truth, missing)
@@ -265,15 +291,11 @@ def _allowed_operations(truth: Truth, missing: dict[str, int]) -> dict[str, int]
     return allowed
 
 
-async def _times(stack: Stack, truth: Truth) -> list[Finding]:
+async def _times(stack: Stack, truth: Truth, said_states: Said) -> list[Finding]:
     """States to the millisecond, seconds by shift, OEE by shift: outside what nobody could know."""
-    api, start_ms, end_ms = stack.api, truth.start_ms, truth.end_ms
-    true_states, said_states, holes = {}, {}, {}
-    for spec in truth.scenario.machines:
-        said = await collect.states(api, spec.code, start_ms, end_ms)
-        said_states[spec.code] = said
-        true_states[spec.code] = truth.states(spec.code, start_ms, end_ms)
-        holes[spec.code] = [(begin, end) for begin, end, state in said if state == "no_data"]
+    api, holes = stack.api, _holes(said_states)
+    true_states = {spec.code: truth.states(spec.code, truth.start_ms, truth.end_ms) for spec in truth.scenario.machines}
+    times_only = set()
     seconds_true, seconds_said, oee_true, oee_said = {}, {}, {}, {}
     for day, shift, begin, end in truth.shifts():
         for machine, unknown in holes.items():
@@ -282,10 +304,12 @@ async def _times(stack: Stack, truth: Truth) -> list[Finding]:
             seconds_said[key] = collect.seconds(said_states[machine], begin, end)
             oee_true[key] = truth.oee(machine, begin, end, unknown)
             oee_said[key] = await collect.oee(api, machine, begin, end)
+            if _over_borders(unknown, begin, end):
+                times_only.add(key)
     return [
         compare.changes("changes of state to the millisecond", true_states, said_states, holes),
         compare.states("state seconds by machine and shift", seconds_true, seconds_said),
-        compare.figures("OEE by machine and shift", oee_true, oee_said),
+        compare.figures("OEE by machine and shift", oee_true, oee_said, times_only),
     ]
 
 

@@ -49,6 +49,21 @@ def test_changes_to_the_millisecond_outside_holes() -> None:
     assert compare.changes("n", truth, hole, {"M": [(40, 60)]}).ok, "inside the hole nobody could know"
 
 
+def test_pieces_made_in_a_gap_over_the_border_of_two_shifts_may_be_with_either_but_no_more_than_those() -> None:
+    truth = {"night": (7, 0), "early": (28, 1)}
+    assert compare.counts("n", truth, {"night": (4, 0), "early": (31, 1)}, None, {"night": 3, "early": 3}).ok
+    assert not compare.counts("n", truth, {"night": (4, 0), "early": (31, 1)}).ok
+    assert compare.counts("n", truth, {"night": (3, 0), "early": (32, 1)}, None, {"night": 3, "early": 3}).wrong == 2
+    assert compare.counts("n", truth, {"night": (4, 0), "early": (31, 1)}, None, {"early": 3}).wrong == 1
+
+
+@pytest.mark.parametrize(("part", "seen"), [("planned_s", True), ("pbt_s", True), ("apt_s", True), ("aust_s", True), ("good", False), ("oee", False)])
+def test_then_times_are_compared_and_figures_of_pieces_are_not(part: str, seen: bool) -> None:
+    wrong = replace(OEE, **{part: getattr(OEE, part) + 1})
+    assert compare.figures("n", {"k": OEE}, {"k": wrong}, {"k"}).wrong == seen
+    assert compare.figures("n", {"k": OEE}, {"k": wrong}, {"another"}).wrong == 1
+
+
 @pytest.mark.parametrize("part", ["planned_s", "pbt_s", "apt_s", "aust_s", "good", "scrap", "a", "p", "q", "oee"])
 def test_every_figure_counts(part: str) -> None:
     assert compare.figures("n", {"k": OEE}, {"k": OEE}).ok
