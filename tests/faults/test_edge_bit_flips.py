@@ -90,7 +90,8 @@ def verdict(path: Path, sound: Contents, flipped: bytes, *, in_wal: bool) -> str
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("records", "bits"), [(45, 2), pytest.param(240, 12, marks=pytest.mark.full)])
+# Neither number ends right behind a checkpoint: then nothing of the WAL that counts would be left to damage.
+@pytest.mark.parametrize(("records", "bits"), [(45, 2), pytest.param(280, 12, marks=pytest.mark.full)])
 def test_a_flipped_bit_is_found_or_harmless(tmp_path: Path, records: int, bits: int) -> None:
     print("seed", records)
     rng = random.Random(records)
