@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc  # noqa: F401 - pytest reaches for it where a warning cannot be raised; a second one in the middle of that import fails the test
 from pathlib import Path
 
 import pytest

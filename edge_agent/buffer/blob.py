@@ -52,8 +52,10 @@ class _Layout:
 _FULL = _Layout(4, 8, 1)
 
 
-def _crc(body: bytes | memoryview, number: int, device: str) -> int:
-    return zlib.crc32(body, zlib.crc32(f"{number} {device}".encode()))
+def _crc(body: bytes | memoryview, number: int, device: str, version: int = _VERSION) -> int:
+    """The version is in it: a head that lies about it may fit the length by chance."""
+    seed = f"{number} {device}" if version == 2 else f"{version} {number} {device}"
+    return zlib.crc32(body, zlib.crc32(seed.encode()))
 
 
 def pack(columns: Columns, number: int = 0, device: str = "") -> bytes:
@@ -94,7 +96,7 @@ def _checked(blob: bytes, number: int, device: str) -> tuple[memoryview, int, in
         raise BlobDamaged("shorter than its head")
     version, crc, n, text_bytes = _HEAD.unpack_from(blob)
     body = memoryview(blob)[_HEAD.size :]
-    wanted = zlib.crc32(body) if version == 1 else _crc(body, number, device)
+    wanted = zlib.crc32(body) if version == 1 else _crc(body, number, device, version)
     if not 1 <= version <= _VERSION or wanted != crc or (version == _VERSION and len(body) < _LAYOUT.size):
         raise BlobDamaged("checksum, version or length is wrong")
     layout = _FULL

@@ -323,7 +323,7 @@ def test_every_setting_is_said_in_both_languages() -> None:
         (("restore", "--data", "new", "--from", "."), 1, "gemba-server backup 写出的", "that gemba-server backup wrote"),
         (("init", "--data", "junk.toml"), 2, "请用 --data 指定可写目录", "Name a writable one with --data"),
         (("init", "--data", "made", "--clock-start", "yesterday"), 2, "时钟参数错误", "write it like 2026-03-02T06:00:00+08:00"),
-        (("serve", "--data", "new", "--config", "taken.toml"), 4, "请释放该端口", "Free the port or set another one at broker.port"),
+        (("serve", "--data", "new", "--config", "taken.toml"), 4, "请结束该程序", "end it or set another one at broker.port"),
     ],
 )  # fmt: skip
 def test_nonsense_is_answered_in_words_with_the_next_step(

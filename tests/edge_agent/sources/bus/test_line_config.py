@@ -27,7 +27,7 @@ def test_exactly_one_of_host_and_serial(tmp_path: Path, line: str) -> None:
         ('address = "12345678901234"', "sources.S.devices.M-1.address", "no address", "12 位"),
         ('read = ["volts"]', "sources.S.devices.M-1", "energy_import_wh", "选用"),
         ('metrics = { x_v = { id = "02010100", format = "X" } }', "sources.S.devices.M-1.metrics.x_v.format", "no format", "偶数"),
-        ('metrics = { x_v = { id = "0201" } }', "sources.S.devices.M-1.metrics.x_v.id", "pattern", "格式"),
+        ('metrics = { x_v = { id = "0201" } }', "sources.S.devices.M-1.metrics.x_v.id", "wrong form", "格式"),
     ],
 )
 def test_what_is_wrong_with_a_meter(tmp_path: Path, device: str, where: str, en: str, zh: str) -> None:

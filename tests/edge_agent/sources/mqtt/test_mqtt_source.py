@@ -243,7 +243,7 @@ def test_browse_lists_topics_and_paths_with_examples(tmp_path: Path, broker: Bro
         ('topic = "a"\nsparkplug = "G/E/D"\nmetrics = { x_w = {} }', "", "one of the two", "二选一"),
         ('topic = "a"\nmetrics = { x_w = { path = "a[" } }', ".metrics.x_w.path", "not understood", "路径"),
         ('topic = "a"\ntime_zone = "Mars"\nmetrics = { x_w = {} }', ".time_zone", "no time zone", "时区"),
-        ('sparkplug = "G"\nmetrics = { x_w = {} }', ".sparkplug", "pattern", "格式"),
+        ('sparkplug = "G"\nmetrics = { x_w = {} }', ".sparkplug", "wrong form", "格式"),
     ],
 )
 def test_what_is_wrong_with_a_device(tmp_path: Path, device: str, where: str, en: str, zh: str) -> None:
